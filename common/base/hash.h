@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* CRC-32C (Castagnoli), as iSCSI computes it: crc32c(0, "123456789", 9) == 0xe3069283. Chains: pass the previous result.
-   Uses SSE 4.2 where the processor has it. */
+/* CRC-32C (Castagnoli), as iSCSI computes it: crc32c(0, "123456789", 9) == 0xe3069283. Chains: pass the previous
+   result. Uses SSE 4.2 where the processor has it. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 
 struct digest {

@@ -48,10 +48,14 @@ const char *log_quote(char *out, size_t size, struct bytes text)
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.data[i];
         char piece[8];
-        if (byte == '"' || byte == '\\') snprintf(piece, sizeof piece, "\\%c", byte);
-        else if (byte == '\n') snprintf(piece, sizeof piece, "\\n");
-        else if (byte < 0x20 || byte >= 0x7f) snprintf(piece, sizeof piece, "\\x%02x", byte);
-        else snprintf(piece, sizeof piece, "%c", byte);
+        if (byte == '"' || byte == '\\')
+            snprintf(piece, sizeof piece, "\\%c", byte);
+        else if (byte == '\n')
+            snprintf(piece, sizeof piece, "\\n");
+        else if (byte < 0x20 || byte >= 0x7f)
+            snprintf(piece, sizeof piece, "\\x%02x", byte);
+        else
+            snprintf(piece, sizeof piece, "%c", byte);
         size_t length = strlen(piece);
         if (used + length + 4 >= size) {
             memcpy(out + used, "...", 4);

@@ -18,9 +18,9 @@
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 struct log {
-    enum log_level level;                               /* lines below it are dropped */
-    const char *daemon;                                 /* "node1" */
-    int64_t (*wall_us)(void *context);                  /* time of a line */
+    enum log_level level;                                       /* lines below it are dropped */
+    const char *daemon;                                         /* "node1" */
+    int64_t (*wall_us)(void *context);                          /* time of a line */
     void (*sink)(void *context, const char *line, size_t size); /* size includes the newline */
     void *context;
 };
@@ -35,7 +35,8 @@ struct log {
 void log_event(struct log *log, enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Escapes control characters, quotes and non-UTF-8 into out (size at least 8), cut with "..." where needed; returns out. */
+/* Escapes control characters, quotes and non-UTF-8 into out (size at least 8), cut with "..." where needed; returns
+ * out. */
 const char *log_quote(char *out, size_t size, struct bytes text);
 
 /* "2026-11-22T09:30:00.123456Z" of microseconds since 1970 into out[28]. */

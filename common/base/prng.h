@@ -1,4 +1,5 @@
-/* prng: xoshiro256** seeded by splitmix64. One stream per purpose; splitting one never shifts another. Not for secrets. */
+/* prng: xoshiro256** seeded by splitmix64. One stream per purpose; splitting one never shifts another. Not for secrets.
+ */
 #ifndef TRILLIUM_COMMON_BASE_PRNG_H
 #define TRILLIUM_COMMON_BASE_PRNG_H
 
