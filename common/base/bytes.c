@@ -1,5 +1,8 @@
 #include "common/base/bytes.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "common/base/check.h"
 #include "common/base/mem.h"
 
@@ -205,6 +208,19 @@ void buffer_append(struct buffer *buffer, const void *data, size_t size)
 void buffer_append_varint(struct buffer *buffer, uint64_t value)
 {
     buffer->size += varint_encode(buffer_reserve(buffer, 10), value);
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    CHECK(size >= 0);
+    vsnprintf((char *)buffer_reserve(buffer, (size_t)size + 1), (size_t)size + 1, format, again);
+    va_end(again);
+    buffer->size += (size_t)size;
 }
 
 void buffer_free(struct buffer *buffer)

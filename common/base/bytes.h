@@ -130,6 +130,8 @@ struct buffer {
 uint8_t *buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
 void buffer_append_varint(struct buffer *buffer, uint64_t value);
+/* Appends formatted text, without its 0. */
+void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline void buffer_clear(struct buffer *buffer)
 {
     buffer->size = 0;

@@ -18,7 +18,7 @@ struct log_file;
 MUST_CHECK enum status log_file_open(const char *path, int64_t bytes_max, struct log_file **out);
 /* Fits struct log's sink with the log_file as context. */
 void log_file_sink(void *context, const char *line, size_t size);
-uint64_t log_file_dropped(const struct log_file *file);
-void log_file_close(struct log_file *file);
+uint64_t log_file_dropped(const struct log_file *log);
+void log_file_close(struct log_file *log);
 
 #endif

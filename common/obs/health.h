@@ -1,6 +1,6 @@
 /*
  * health: whether a daemon lives and serves, and why not; what /livez and /readyz answer.
- * Threads: any, guarded by a lock inside. Zero-initialised is "starting", without a reason.
+ * Threads: any, guarded by a lock inside. After health_init it is "starting", without a reason.
  */
 #ifndef TRILLIUM_COMMON_OBS_HEALTH_H
 #define TRILLIUM_COMMON_OBS_HEALTH_H

@@ -4,7 +4,7 @@
  * A series is (name, labels). Each reactor asks for its own instance of a series once, at start-up, and records into it
  * without locks; asking again with the same name and labels gives a further instance, and a scrape shows their sum.
  * The number of series has a budget: a series beyond it gets an instance that records but is not shown, and
- * trillium_metrics_dropped_series counts it, so that a caller needs no error path.
+ * trillium_metrics_dropped_series counts those asks, so that a caller needs no error path.
  *
  * Threads: creating series and rendering take a lock; an instance has one recording thread.
  */
