@@ -25,6 +25,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/bytes.h"
+#include "common/base/list.h"
 #include "common/base/status.h"
 #include "common/model/ids.h"
 #include "common/model/page.h"
@@ -88,7 +89,17 @@ struct lsm_position {
 };
 enum { LSM_LOGS_MAX = 64 };
 
-/* The lowest sequence of this log that is not in files yet; false when there is none. */
+/* A record that will be applied after records that follow it in its log (its lookup waits for a block). From begin to
+   end, flushes count neither it nor what follows as flushed. End comes in the same turn as the apply. The hold is the
+   caller's memory. Without holds, positions of one log are applied in order. */
+struct lsm_hold {
+    struct list link;
+    struct lsm_position position;
+};
+void lsm_hold_begin(struct lsm *lsm, struct lsm_hold *hold, struct lsm_position position);
+void lsm_hold_end(struct lsm_hold *hold);
+
+/* The lowest sequence of this log that is not in files yet, held ones included; false when there is none. */
 bool lsm_first_unflushed(const struct lsm *lsm, uint32_t log, uint64_t *sequence);
 /* True: this record's changes of this range are in files; a replay may leave them out. */
 bool lsm_is_flushed(const struct lsm *lsm, struct lsm_position position);
