@@ -21,7 +21,8 @@ struct backend_ops {
     void (*submit)(struct backend *backend, struct disk_request *request);
     /* Hands submitted requests to the kernel and delivers what has completed. Called at least once a turn. */
     void (*poll)(struct backend *backend);
-    /* Sleeps until a completion, a wake or until_ns (monotonic; UINT64_MAX: for ever). Never called by the simulator. */
+    /* Sleeps until a completion, a wake or until_ns (monotonic; UINT64_MAX: for ever). Never called by the simulator.
+     */
     void (*wait)(struct backend *backend, uint64_t until_ns);
     /* Ends the current or next wait. From any thread. */
     void (*wake)(struct backend *backend);

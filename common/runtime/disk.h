@@ -18,7 +18,7 @@
 struct arena;
 struct reactor;
 
-enum { DISK_BLOCK_BYTES = 4096 };
+enum { DISK_BLOCK_BYTES = 4096, DISK_PATH_BYTES_MAX = 256 };
 
 enum disk_op {
     DISK_OPEN,        /* path, flags -> file */
@@ -66,7 +66,8 @@ struct disk_request {
     void *data;               /* live until done */
     uint32_t size;
     uint64_t offset;
-    /* Set before done is called: OK, NOT_FOUND, CONFLICT, NO_SPACE, IO (all others). */
+    /* Set before done is called: OK, NOT_FOUND, CONFLICT (exists, locked, directory not empty), NO_SPACE, IO (all
+       others). */
     enum status status;
     int error; /* errno, for messages */
     uint64_t result, result2;
@@ -83,10 +84,10 @@ void disk_submit(struct reactor *reactor, struct disk_request *request);
 enum status disk_open(struct reactor *reactor, const char *path, uint32_t flags, struct disk_file *out) MUST_CHECK;
 void disk_close(struct reactor *reactor, struct disk_file *file);
 /* Reads exactly size bytes; CORRUPT when the file is shorter. */
-enum status disk_read(struct reactor *reactor, struct disk_file file, void *data, uint32_t size, uint64_t offset)
-    MUST_CHECK;
-enum status disk_write(struct reactor *reactor, struct disk_file file, const void *data, uint32_t size, uint64_t offset)
-    MUST_CHECK;
+enum status disk_read(
+    struct reactor *reactor, struct disk_file file, void *data, uint32_t size, uint64_t offset) MUST_CHECK;
+enum status disk_write(
+    struct reactor *reactor, struct disk_file file, const void *data, uint32_t size, uint64_t offset) MUST_CHECK;
 enum status disk_sync(struct reactor *reactor, struct disk_file file) MUST_CHECK;
 enum status disk_sync_dir(struct reactor *reactor, const char *path) MUST_CHECK;
 enum status disk_link(struct reactor *reactor, const char *from, const char *to) MUST_CHECK;
@@ -100,12 +101,15 @@ enum status disk_size(struct reactor *reactor, struct disk_file file, uint64_t *
 enum status disk_list(struct reactor *reactor, const char *path, struct disk_names *out) MUST_CHECK;
 enum status disk_space(struct reactor *reactor, uint64_t *free_bytes, uint64_t *total_bytes) MUST_CHECK;
 enum status disk_lock(struct reactor *reactor, struct disk_file file) MUST_CHECK;
+/* For backends: copies names, which the caller has sorted by strcmp. */
+struct disk_names disk_names_create(const char *const *sorted, uint32_t count);
 void disk_names_free(struct disk_names *names);
 
 /* A whole small file (at most size_max bytes; TOO_BIG above) into arena memory. */
 enum status disk_read_file(struct reactor *reactor, const char *path, struct arena *arena, uint32_t size_max,
     void **data, uint32_t *size) MUST_CHECK;
-/* Replaces a small file atomically and durably: PATH.new written and synced, renamed, directory synced. */
+/* Replaces a small file atomically and durably: PATH.new written and synced, renamed, directory synced. After an error
+   either content may be found after a crash. */
 enum status disk_replace_file(struct reactor *reactor, const char *path, const void *data, uint32_t size) MUST_CHECK;
 
 #endif

@@ -27,7 +27,8 @@ struct env_ops {
     int64_t (*wall_us)(struct env *env);
     /* Random bytes for seeds, uuids and the like (not for hot paths: seed a prng). */
     void (*entropy)(struct env *env, void *out, size_t size);
-    /* The death of the process: a failed sync, a full log disk at start, a broken invariant of the disk. One sentence. */
+    /* The death of the process: a failed sync, a full log disk at start, a broken invariant of the disk. One sentence.
+     */
     __attribute__((noreturn)) void (*die)(struct env *env, enum status status, const char *why);
     /* The backend of one reactor: where its disk operations go and how it waits. The reactor destroys it. */
     struct backend *(*backend_create)(struct env *env, struct reactor *reactor);

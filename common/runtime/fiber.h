@@ -20,6 +20,7 @@ struct reactor;
 void fiber_start(struct reactor *reactor, const char *name, void (*main)(void *argument), void *argument);
 /* The running fiber, or NULL outside fibers. */
 struct fiber *fiber_current(const struct reactor *reactor);
+const char *fiber_name(const struct fiber *fiber);
 /* Suspends the running fiber until fiber_wake; a wake that came before makes it return at once. Wakes do not count up;
    callers re-check their condition in a loop. */
 void fiber_suspend(struct reactor *reactor);
