@@ -1,0 +1,192 @@
+#include "routerd/coordinator/replicas.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/base/mem.h"
+#include "proto/replica.pb-c.h"
+#include "routerd/coordinator/coordinator.h"
+
+void replicas_init(struct replicas *replicas)
+{
+    *replicas = (struct replicas){0};
+}
+
+static void hang_up(struct replica *replica)
+{
+    timer_stop(&replica->probe_timer);
+    rpc_call_cancel(&replica->probe);
+    rpc_peer_destroy(replica->peer);
+    mem_free(replica);
+}
+
+void replicas_fini(struct replicas *replicas)
+{
+    size_t position = 0;
+    for (struct replica *replica; (replica = map_next(&replicas->by_key, &position, NULL));)
+        hang_up(replica);
+    map_free(&replicas->by_key);
+}
+
+void replica_release(struct replica *replica)
+{
+    CHECK(replica->uses > 0);
+    if (--replica->uses == 0 && replica->gone) hang_up(replica);
+}
+
+static void retire(struct replica *replica)
+{
+    replica->gone = true;
+    if (replica->uses == 0) hang_up(replica);
+}
+
+static uint64_t key_of(struct node_id node, uint16_t shard)
+{
+    return (uint64_t)node.value << 16 | shard;
+}
+
+/* The rpc address of a shard: its node's address with the port of shard 0 moved up by the shard. */
+static bool shard_address(const struct view_node *node, uint16_t shard, char out[ADDRESS_BYTES + 8])
+{
+    const char *colon = strrchr(node->address, ':');
+    if (!colon) return false;
+    unsigned long port = strtoul(colon + 1, NULL, 10) + shard;
+    if (port == 0 || port > 65535) return false;
+    snprintf(out, ADDRESS_BYTES + 8, "%.*s:%lu", (int)(colon - node->address), node->address, port);
+    return true;
+}
+
+static void probed(struct rpc_call *call, const struct rpc_reply *reply)
+{
+    struct replica *replica = CONTAINER_OF(call, struct replica, probe);
+    bool answered = status_class(reply->status) != STATUS_CLASS_UNKNOWN && reply->status != STATUS_UNAVAILABLE;
+    if (answered && replica->suspected) {
+        replica->suspected = false;
+        replica->answered_ns = reactor_now_ns(replica->coordinator->reactor);
+        replica->coordinator->replicas.returns++;
+        LOG(reactor_log(replica->coordinator->reactor), INFO, "replica.return", "node=%u shard=%u", replica->node.value,
+            replica->shard);
+    }
+    if (replica->suspected) timer_start_in(&replica->probe_timer, (uint64_t)PROBE_EVERY_MS * 1000000);
+}
+
+/* Asks for the newest id of nothing: cheap, and it passes through the shard's queue as a read does. */
+static void probe(struct timer *timer)
+{
+    struct replica *replica = CONTAINER_OF(timer, struct replica, probe_timer);
+    struct range_id id = {replica->probe_range};
+    const struct view_range *range = coordinator_range_by_id(replica->coordinator, id);
+    Trillium__V1__ReplicaNewestCall body = TRILLIUM__V1__REPLICA_NEWEST_CALL__INIT;
+    replica->probe = (struct rpc_call){.done = probed,
+        .method = METHOD_REPLICA_NEWEST,
+        .routed = true,
+        .range = id.value,
+        .epoch = range ? range->epoch : 0,
+        .budget_us = PROBE_EVERY_MS * 1000};
+    rpc_call_start(replica->peer, &replica->probe, RPC_MESSAGE(&body));
+}
+
+struct replica *replicas_get(struct coordinator *coordinator, struct node_id node_id, struct range_id range)
+{
+    const struct view_node *node = view_node_by_id(coordinator->view, node_id);
+    if (!node || node->shards == 0) return NULL;
+    uint16_t shard = view_shard_of(range, node->shards);
+    struct replica *replica = map_get(&coordinator->replicas.by_key, key_of(node_id, shard));
+    if (replica) return replica;
+    char address[ADDRESS_BYTES + 8];
+    if (!shard_address(node, shard, address)) return NULL;
+    struct rpc_peer_options options = {.address = address, .kind = RPC_INTERNAL, .roles = RPC_ROLE_BIT(RPC_ROLE_NODE)};
+    struct rpc_peer *peer;
+    if (rpc_peer_create(coordinator->rpc, &options, &peer) != STATUS_OK) return NULL;
+    replica = mem_zalloc(sizeof *replica);
+    replica->coordinator = coordinator;
+    replica->peer = peer;
+    replica->node = node_id;
+    replica->shard = shard;
+    replica->p99_us = 5000;
+    replica->mean_us = 1000;
+    timer_init(&replica->probe_timer, coordinator->reactor, probe);
+    map_put(&coordinator->replicas.by_key, key_of(node_id, shard), replica);
+    return replica;
+}
+
+void replicas_follow_view(struct coordinator *coordinator)
+{
+    struct map kept = {0};
+    size_t position = 0;
+    uint64_t key;
+    for (struct replica *replica; (replica = map_next(&coordinator->replicas.by_key, &position, &key));) {
+        const struct view_node *node = view_node_by_id(coordinator->view, replica->node);
+        char address[ADDRESS_BYTES + 8];
+        bool same = node && replica->shard < node->shards && shard_address(node, replica->shard, address) &&
+                    strcmp(address, rpc_peer_address(replica->peer)) == 0;
+        if (same)
+            map_put(&kept, key, replica);
+        else
+            retire(replica);
+    }
+    map_free(&coordinator->replicas.by_key);
+    coordinator->replicas.by_key = kept;
+    /* Dial all shards of all nodes now, so that the first calls find them up. */
+    for (unsigned n = 0; n < coordinator->view->ranges_count; n++) {
+        struct replica *unused[REPLICAS_MAX];
+        coordinator_replicas(coordinator, &coordinator->view->ranges[n], unused);
+    }
+}
+
+void replica_answered(struct replica *replica, uint64_t latency_us)
+{
+    uint32_t sample = latency_us > 10000000 ? 10000000 : (uint32_t)latency_us;
+    replica->mean_us = (uint32_t)(((uint64_t)replica->mean_us * 15 + sample) / 16);
+    /* A stochastic quantile: 99 small steps down balance one big step up. */
+    uint32_t step = replica->p99_us / 200 + 1;
+    if (sample > replica->p99_us)
+        replica->p99_us += step * 20;
+    else if (replica->p99_us > step)
+        replica->p99_us -= step / 5 + 1;
+}
+
+void replica_suspect(struct replica *replica, struct range_id range)
+{
+    if (replica->suspected) return;
+    replica->suspected = true;
+    replica->probe_range = range.value;
+    replica->coordinator->replicas.suspicions++;
+    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u p99_us=%u",
+        replica->node.value, replica->shard, replica->p99_us);
+    timer_start_in(&replica->probe_timer, (uint64_t)PROBE_EVERY_MS * 1000000);
+}
+
+uint64_t replica_hedge_after_us(const struct replica *replica)
+{
+    return replica->p99_us;
+}
+
+uint64_t replica_suspect_after_us(const struct replica *replica)
+{
+    uint64_t after = (uint64_t)replica->p99_us * SUSPECT_P99_FACTOR;
+    return after < SUSPECT_AFTER_US_MIN ? SUSPECT_AFTER_US_MIN : after;
+}
+
+static int rank(const struct replica *replica)
+{
+    return replica_is_usable(replica) ? 0 : replica_is_up(replica) ? 1 : 2;
+}
+
+static bool is_better(const struct replica *a, const struct replica *b)
+{
+    if (rank(a) != rank(b)) return rank(a) < rank(b);
+    if (a->mean_us != b->mean_us) return a->mean_us < b->mean_us;
+    return key_of(a->node, a->shard) < key_of(b->node, b->shard);
+}
+
+void replicas_sort(struct replica **replicas, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++)
+        for (unsigned k = i; k > 0 && is_better(replicas[k], replicas[k - 1]); k--) {
+            struct replica *swap = replicas[k];
+            replicas[k] = replicas[k - 1];
+            replicas[k - 1] = swap;
+        }
+}

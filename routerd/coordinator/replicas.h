@@ -1,0 +1,81 @@
+/*
+ * replicas: the shards of nodes as one worker sees them: a peer each, how fast they answer, whether they are suspected.
+ *
+ * Suspicion: a replica that lets a read wait for 4 x its p99 (at least 50 ms) while others answer, or whose pipe is
+ * down, is asked no more; once a second a probe asks it back in. Latencies are those of first-choice reads alone, so a
+ * dead replica cannot raise its own threshold. Writes go to suspected replicas too, as long as their pipe is up.
+ */
+#ifndef TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
+#define TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
+
+#include "common/base/map.h"
+#include "common/model/view.h"
+#include "common/rpc/rpc.h"
+
+struct coordinator;
+
+enum {
+    SUSPECT_AFTER_US_MIN = 50 * 1000,
+    SUSPECT_P99_FACTOR = 4,
+    PROBE_EVERY_MS = 1000,
+    HEDGE_PERCENT = 5,
+};
+
+struct replica {
+    struct coordinator *coordinator;
+    struct rpc_peer *peer;
+    struct node_id node;
+    uint16_t shard;
+    bool suspected;
+    bool gone;            /* the view has no such shard any more; freed with its last use */
+    uint32_t uses;        /* slots of reads and writes that point here */
+    uint32_t p99_us;      /* running estimate */
+    uint32_t mean_us;     /* exponential average */
+    uint64_t answered_ns; /* monotonic time of the last answer to anything */
+    /* The probe repeats the question that suspicion came from. */
+    struct rpc_call probe;
+    struct timer probe_timer;
+    uint64_t probe_range;
+};
+
+struct replicas {
+    struct map by_key; /* node << 16 | shard -> struct replica * */
+    uint64_t suspicions, returns;
+};
+
+void replicas_init(struct replicas *replicas);
+void replicas_fini(struct replicas *replicas);
+/* The replica, dialed on first use; NULL when the view does not know the node or the door failed. */
+struct replica *replicas_get(struct coordinator *coordinator, struct node_id node, struct range_id range);
+/* Shards that the view no longer has, or that moved, are hung up; all others are dialed. */
+void replicas_follow_view(struct coordinator *coordinator);
+
+/* Whoever keeps a pointer beyond the turn holds a use. */
+static inline struct replica *replica_use(struct replica *replica)
+{
+    replica->uses++;
+    return replica;
+}
+void replica_release(struct replica *replica);
+
+static inline bool replica_is_up(const struct replica *replica)
+{
+    return !replica->gone && rpc_peer_is_up(replica->peer);
+}
+static inline bool replica_is_usable(const struct replica *replica)
+{
+    return replica_is_up(replica) && !replica->suspected;
+}
+
+/* A read that was the replica's first choice was answered after this time. */
+void replica_answered(struct replica *replica, uint64_t latency_us);
+/* It let a read of this range wait for too long while others answered. */
+void replica_suspect(struct replica *replica, struct range_id range);
+/* How long a read may wait before another replica is asked as well, and before suspicion. */
+uint64_t replica_hedge_after_us(const struct replica *replica);
+uint64_t replica_suspect_after_us(const struct replica *replica);
+
+/* Sorts the best first: usable, then up, by mean latency. */
+void replicas_sort(struct replica **replicas, unsigned count);
+
+#endif
