@@ -25,9 +25,9 @@ struct log {
     void *context;
 };
 
-#define LOG(log, severity, event, ...)                                                                                 \
+#define LOG(target, severity, event, ...)                                                                              \
     do {                                                                                                               \
-        struct log *log_to_ = (log);                                                                                   \
+        struct log *log_to_ = (target);                                                                                \
         if (log_to_ && LOG_LEVEL_##severity >= log_to_->level)                                                         \
             log_event(log_to_, LOG_LEVEL_##severity, event, __VA_ARGS__);                                              \
     } while (0)
