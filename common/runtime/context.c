@@ -145,9 +145,14 @@ void context_switch(struct context *from, struct context *to)
 
 bool escape_run(struct escape *escape, void (*body)(void *argument), void *argument)
 {
+    escape_bounds(escape);
+    return escape_run_again(escape, body, argument);
+}
+
+bool escape_run_again(struct escape *escape, void (*body)(void *argument), void *argument)
+{
     escape->running = true;
     escape->switched = false;
-    escape_bounds(escape);
     if (_setjmp(escape->registers) == 0) {
         body(argument);
         escape->running = false;

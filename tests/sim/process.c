@@ -5,8 +5,8 @@
 #include "common/base/check.h"
 #include "common/base/list.h"
 #include "common/runtime/backend.h"
+#include "common/runtime/escape.h"
 #include "common/runtime/reactor.h"
-#include "tests/sim/escape.h"
 #include "tests/sim/sim_mem.h"
 
 enum { TURNS_AT_ONE_TIME_MAX = 200000 };
@@ -29,7 +29,7 @@ struct process {
     int32_t rate_ppm;
     /* Death. */
     struct escape escape;
-    bool inside;
+    bool inside, escape_known;
     enum status death;
     char why[200];
     void (*died)(void *context, struct process *process, enum status status, const char *why);
@@ -249,7 +249,7 @@ __attribute__((noreturn)) static void process_die(struct env *env, enum status s
     CHECK(process->inside);
     process->death = status == STATUS_OK ? STATUS_IO : status;
     strncpy(process->why, why, sizeof process->why - 1);
-    escape_leave(&process->escape);
+    escape_jump(&process->escape);
 }
 
 static struct backend *process_backend_create(struct env *env, struct reactor *reactor)
@@ -348,23 +348,30 @@ static void drop_everything(struct process *process)
     mem_scope_enter(entered);
 }
 
+struct call {
+    struct process *process;
+    void (*function)(struct env *env, void *argument);
+    void *argument;
+};
+
+static void call_body(void *argument)
+{
+    struct call *call = argument;
+    call->function(&call->process->env, call->argument);
+}
+
 bool process_call(struct process *process, void (*function)(struct env *env, void *argument), void *argument)
 {
     if (process->scope == NULL) return false;
     CHECK(!process->inside);
+    struct call call = {process, function, argument};
     struct mem_scope *entered = mem_scope_enter(process->scope);
     process->inside = true;
-    bool died = escape_run(&process->escape, function, &process->env, argument);
+    bool returned = (process->escape_known ? escape_run_again : escape_run)(&process->escape, call_body, &call);
+    process->escape_known = true;
     process->inside = false;
     mem_scope_enter(entered);
-    if (!died) {
-        /* Whatever was called may have left work. */
-        LIST_FOR_EACH (link, &process->backends) {
-            struct sim_backend *backend = CONTAINER_OF(link, struct sim_backend, link);
-            if (function != one_turn) backend_wake(&backend->base);
-        }
-        return true;
-    }
+    if (returned) return true;
     world_trace(process->world, process->name, "dies of itself", process->death, process->incarnation);
     world_trace_text(process->world, process->name, process->why, strlen(process->why));
     drop_everything(process);

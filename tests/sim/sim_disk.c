@@ -405,6 +405,7 @@ void sim_disk_finish(struct sim_disk *disk, struct sim_disk_operation *operation
 {
     struct disk_request *request = operation->request;
     request->error = 0;
+    disk->counts.operations++;
     request->status = execute(disk, request, operation->order);
     mem_free(operation);
 }

@@ -37,7 +37,7 @@ struct sim_disk_faults {
 };
 
 struct sim_disk_counts {
-    uint64_t reads, writes, syncs, read_errors, flips, write_errors, sync_errors, no_space, power_cuts;
+    uint64_t operations, reads, writes, syncs, read_errors, flips, write_errors, sync_errors, no_space, power_cuts;
 };
 
 struct sim_disk *sim_disk_create(uint64_t seed);
