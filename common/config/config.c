@@ -298,7 +298,7 @@ static size_t member_size(enum config_type type)
     case CONFIG_LIST:
         return sizeof(struct config_list);
     case CONFIG_UUID:
-        return sizeof(struct config_uuid);
+        return sizeof(struct uuid);
     }
     return 0;
 }

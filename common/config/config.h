@@ -18,6 +18,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/status.h"
+#include "common/base/uuid.h"
 
 enum {
     CONFIG_FILE_BYTES_MAX = 1 << 20,
@@ -34,16 +35,12 @@ enum config_type {
     CONFIG_DURATION, /* int64_t, milliseconds */
     CONFIG_SIZE,     /* int64_t, bytes */
     CONFIG_LIST,     /* struct config_list */
-    CONFIG_UUID,     /* struct config_uuid */
+    CONFIG_UUID,     /* struct uuid; all zero when its default is empty and nothing is given */
 };
 
 struct config_list {
     char **items;
     size_t count;
-};
-
-struct config_uuid {
-    uint8_t bytes[16]; /* as written, left to right; all zero when not set */
 };
 
 struct config_field {

@@ -8,7 +8,7 @@
 #include "common/config/config.h"
 
 struct settings {
-    struct config_uuid cluster_uuid;
+    struct uuid cluster_uuid;
     char *cluster_name;
     char *listen_address;
     char *log_level;

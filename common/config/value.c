@@ -181,33 +181,18 @@ static enum status set_text(const struct config_field *field, struct bytes text,
     return STATUS_OK;
 }
 
-static int hex_digit(uint8_t byte)
+static enum status set_uuid(const struct config_field *field, struct bytes text, struct uuid *out, char *why)
 {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-    if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
-    return -1;
-}
-
-static enum status set_uuid(struct bytes text, struct config_uuid *out, char *why)
-{
-    struct config_uuid uuid = {{0}};
-    char shown[80];
-    size_t digits = 0;
-    bool good = text.size == 36 || text.size == 0;
-    for (size_t i = 0; good && i < text.size; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        int digit = hex_digit(text.data[i]);
-        good = dash ? text.data[i] == '-' : digit >= 0;
-        if (good && !dash) uuid.bytes[digits / 2] |= (uint8_t)(digits % 2 ? digit : digit << 4), digits++;
+    char shown[80], copy[UUID_TEXT_BYTES] = "";
+    if (text.size == UUID_TEXT_BYTES - 1) memcpy(copy, text.data, text.size);
+    if (text.size == 0 && field->value != NULL && field->value[0] == 0) {
+        *out = (struct uuid){{0}};
+        return STATUS_OK;
     }
-    if (!good) {
-        snprintf(why, VALUE_WHY_BYTES, "'%s' is not a uuid; write one as 01234567-89ab-cdef-0123-456789abcdef",
-            quoted(text, shown));
-        return STATUS_BAD_REQUEST;
-    }
-    *out = uuid;
-    return STATUS_OK;
+    if (uuid_parse(copy, out)) return STATUS_OK;
+    snprintf(why, VALUE_WHY_BYTES, "'%s' is not a uuid; write one as 01234567-89ab-cdef-0123-456789abcdef",
+        quoted(text, shown));
+    return STATUS_BAD_REQUEST;
 }
 
 static struct bytes trimmed(struct bytes text)
@@ -299,7 +284,7 @@ enum status value_set(const struct config_field *field, const struct value_sourc
     case CONFIG_BOOL:
         return set_bool(source->text, member, why);
     case CONFIG_UUID:
-        return set_uuid(source->text, member, why);
+        return set_uuid(field, source->text, member, why);
     case CONFIG_INT:
     case CONFIG_DURATION:
     case CONFIG_SIZE:

@@ -10,7 +10,7 @@ struct sample {
     bool sync;
     int64_t shards, timeout_ms, memory;
     struct config_list peers;
-    struct config_uuid uuid;
+    struct uuid uuid;
 };
 
 static const struct config_field fields[] = {
@@ -138,6 +138,10 @@ Test(config, a_required_key_must_be_given, .fini = end)
     struct config_input input = {.file = "x.yaml", .text = bytes_text("cluster:\n")};
     cr_assert_eq(config_load(&required, &input, &sample, &errors), STATUS_BAD_REQUEST);
     ERRORS("x.yaml: cluster.uuid: must be given: which cluster\n");
+    config_errors_free(&errors);
+    input.text = bytes_text("cluster: {uuid: ''}\n");
+    cr_assert_eq(config_load(&required, &input, &sample, &errors), STATUS_BAD_REQUEST);
+    ERRORS("x.yaml:1: cluster.uuid: '' is not a uuid; write one as 01234567-89ab-cdef-0123-456789abcdef\n");
 }
 
 Test(config, malformed_yaml_names_the_line, .fini = end)
