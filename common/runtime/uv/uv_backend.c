@@ -1,0 +1,136 @@
+#include "common/runtime/uv/uv_backend.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/base/check.h"
+#include "common/base/list.h"
+#include "common/base/mem.h"
+#include "common/runtime/backend.h"
+#include "common/runtime/disk.h"
+#include "common/runtime/posix/posix_disk.h"
+#include "common/runtime/reactor.h"
+
+enum { NS_PER_MS = 1000000 };
+
+struct uv_backend {
+    struct backend backend;
+    struct reactor *reactor;
+    int root_fd;
+    uv_loop_t loop;
+    uv_async_t async;
+    uv_timer_t timer;
+    bool looked;      /* the loop ran since the last poll */
+    struct list done; /* requests that the pool has finished */
+    struct list idle; /* struct work */
+};
+
+/* One request in the thread pool. Reused, so a warm backend allocates nothing. */
+struct work {
+    struct list link;
+    uv_work_t work;
+    struct uv_backend *backend;
+    struct disk_request *request;
+};
+
+static struct uv_backend *of(struct backend *backend)
+{
+    return CONTAINER_OF(backend, struct uv_backend, backend);
+}
+
+static void on_async(uv_async_t *async)
+{
+    (void)async;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static void in_pool(uv_work_t *uv_work)
+{
+    struct work *work = CONTAINER_OF(uv_work, struct work, work);
+    posix_disk_perform(work->backend->root_fd, work->request);
+}
+
+static void after_pool(uv_work_t *uv_work, int cancelled)
+{
+    struct work *work = CONTAINER_OF(uv_work, struct work, work);
+    CHECK(cancelled == 0);
+    list_push_back(&work->backend->done, &work->request->link);
+    list_push_front(&work->backend->idle, &work->link);
+}
+
+static void uv_submit(struct backend *base, struct disk_request *request)
+{
+    struct uv_backend *backend = of(base);
+    struct list *node = list_pop_front(&backend->idle);
+    struct work *work = node ? CONTAINER_OF(node, struct work, link) : mem_zalloc(sizeof *work);
+    list_init(&work->link);
+    work->backend = backend;
+    work->request = request;
+    CHECK(uv_queue_work(&backend->loop, &work->work, in_pool, after_pool) == 0);
+}
+
+static void uv_poll(struct backend *base)
+{
+    struct uv_backend *backend = of(base);
+    if (!backend->looked) uv_run(&backend->loop, UV_RUN_NOWAIT);
+    backend->looked = false;
+    struct list *node;
+    while ((node = list_pop_front(&backend->done)) != NULL)
+        reactor_disk_done(backend->reactor, CONTAINER_OF(node, struct disk_request, link));
+}
+
+static void uv_wait(struct backend *base, uint64_t until_ns)
+{
+    struct uv_backend *backend = of(base);
+    if (!list_is_empty(&backend->done)) return;
+    backend->looked = true;
+    if (until_ns == REACTOR_NEVER) {
+        uv_timer_stop(&backend->timer);
+    } else {
+        uint64_t now = uv_hrtime();
+        if (until_ns <= now) return;
+        /* Milliseconds, rounded up: waking early would only mean to wait again. */
+        uv_update_time(&backend->loop);
+        uv_timer_start(&backend->timer, on_timer, (until_ns - now + NS_PER_MS - 1) / NS_PER_MS, 0);
+    }
+    uv_run(&backend->loop, UV_RUN_ONCE);
+}
+
+static void uv_wake(struct backend *base)
+{
+    uv_async_send(&of(base)->async);
+}
+
+static void uv_destroy(struct backend *base)
+{
+    struct uv_backend *backend = of(base);
+    CHECK(list_is_empty(&backend->done));
+    uv_close((uv_handle_t *)&backend->async, NULL);
+    uv_close((uv_handle_t *)&backend->timer, NULL);
+    uv_run(&backend->loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&backend->loop) == 0);
+    struct list *node;
+    while ((node = list_pop_front(&backend->idle)) != NULL)
+        mem_free(CONTAINER_OF(node, struct work, link));
+    mem_free(backend);
+}
+
+static const struct backend_ops uv_ops = {"uv", uv_submit, uv_poll, uv_wait, uv_wake, uv_destroy};
+
+struct backend *uv_backend_create(struct reactor *reactor, int root_fd)
+{
+    struct uv_backend *backend = mem_zalloc(sizeof *backend);
+    backend->backend.ops = &uv_ops;
+    backend->reactor = reactor;
+    backend->root_fd = root_fd;
+    list_init(&backend->done);
+    list_init(&backend->idle);
+    CHECK(uv_loop_init(&backend->loop) == 0);
+    CHECK(uv_async_init(&backend->loop, &backend->async, on_async) == 0);
+    CHECK(uv_timer_init(&backend->loop, &backend->timer) == 0);
+    return &backend->backend;
+}
