@@ -162,13 +162,16 @@ uint64_t reactor_turn(struct reactor *reactor)
     return next_wake(reactor);
 }
 
+void reactor_step(struct reactor *reactor)
+{
+    uint64_t until = reactor_turn(reactor);
+    if (until > reactor->now_ns) reactor->backend->ops->wait(reactor->backend, until);
+}
+
 void reactor_run(struct reactor *reactor)
 {
-    while (!atomic_load(&reactor->stopping)) {
-        uint64_t until = reactor_turn(reactor);
-        if (until > reactor->now_ns && !atomic_load(&reactor->stopping))
-            reactor->backend->ops->wait(reactor->backend, until);
-    }
+    while (!atomic_load(&reactor->stopping))
+        reactor_step(reactor);
 }
 
 void reactor_stop(struct reactor *reactor)

@@ -30,9 +30,11 @@ void reactor_destroy(struct reactor *reactor);
 
 /* Does all that can be done now. Returns when to call again (monotonic ns; REACTOR_NEVER: only when woken). */
 uint64_t reactor_turn(struct reactor *reactor);
-/* Turns and waits until reactor_stop. */
+/* One turn and the wait after it. */
+void reactor_step(struct reactor *reactor);
+/* Steps until reactor_stop. */
 void reactor_run(struct reactor *reactor);
-/* Any thread: reactor_run returns after its current turn. */
+/* Any thread: reactor_run returns after its current turn, now or whenever it is called. */
 void reactor_stop(struct reactor *reactor);
 /* Any thread: a turn is due. */
 void reactor_wake(struct reactor *reactor);
