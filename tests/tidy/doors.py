@@ -10,7 +10,8 @@ import subprocess
 import files
 
 # Libraries that are checked. Their own symbols, and each other's, are no question.
-CHECKED = ["base", "runtime", "rpc", "wal", "model", "obs", "raft", "meta_store", "controld_core", "noded_core", "routerd_core"]
+CHECKED = ["base", "runtime", "rpc", "wal", "model", "obs", "raft", "meta_store", "controld_core", "noded_core",
+           "routerd_core"]
 # Known to the linker or to the compiler rather than to a library.
 COMPILER = ["_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail", "__tls_get_addr", "_DYNAMIC"]
 
