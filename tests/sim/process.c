@@ -19,7 +19,7 @@ struct process {
     struct sim_disk *disk;
     struct mem_scope *scope; /* NULL: not running */
     struct list backends;
-    void (*net_gone)(struct net *net);
+    void (*net_gone)(struct net *net, bool power);
     struct prng entropy;
     uint32_t incarnation;
     uint64_t paused_until_ns;
@@ -43,6 +43,7 @@ struct sim_backend {
     struct process *process;
     struct reactor *reactor;
     struct list operations; /* ordered by due_ns */
+    struct list deliveries;
     struct world_event turn;
     bool in_turn;
     uint64_t turns_at_ns, turns_count; /* to find a reactor that spins */
@@ -139,6 +140,10 @@ static void backend_poll(struct backend *base)
 {
     struct sim_backend *backend = sim_backend(base);
     struct process *process = backend->process;
+    for (struct list *link; (link = list_pop_front(&backend->deliveries));) {
+        struct process_delivery *delivery = CONTAINER_OF(link, struct process_delivery, link);
+        delivery->deliver(delivery);
+    }
     while (!list_is_empty(&backend->operations)) {
         struct pending *pending = CONTAINER_OF(backend->operations.next, struct pending, link);
         if (pending->due_ns > world_now(process->world)) return;
@@ -168,6 +173,8 @@ static void backend_wake(struct backend *base)
 
 static void backend_free(struct sim_backend *backend)
 {
+    while (list_pop_front(&backend->deliveries)) {
+    }
     world_event_cancel(&backend->turn);
     list_remove(&backend->link);
     mem_free(backend);
@@ -182,6 +189,18 @@ static void backend_destroy(struct backend *base)
 
 static const struct backend_ops sim_backend_ops = {
     "sim", backend_submit, backend_poll, backend_wait, backend_wake, backend_destroy};
+
+void process_deliver(struct process *process, struct reactor *reactor, struct process_delivery *delivery)
+{
+    LIST_FOR_EACH (link, &process->backends) {
+        struct sim_backend *backend = CONTAINER_OF(link, struct sim_backend, link);
+        if (backend->reactor != reactor) continue;
+        list_push_back(&backend->deliveries, &delivery->link);
+        backend_wake(&backend->base);
+        return;
+    }
+    CHECK(!"a reactor of this process");
+}
 
 /* The scheduler's side of a turn. */
 
@@ -260,6 +279,7 @@ static struct backend *process_backend_create(struct env *env, struct reactor *r
     backend->process = process;
     backend->reactor = reactor;
     list_init(&backend->operations);
+    list_init(&backend->deliveries);
     list_push_back(&process->backends, &backend->link);
     world_event_init(&backend->turn, process->world, turn_event);
     backend_wake(&backend->base);
@@ -328,7 +348,7 @@ void process_start(struct process *process, void (*boot)(struct env *env, void *
     process_call(process, boot, context);
 }
 
-static void drop_everything(struct process *process)
+static void drop_everything(struct process *process, bool power)
 {
     struct mem_scope *entered = mem_scope_enter(NULL);
     LIST_FOR_EACH (link, &process->backends) {
@@ -344,7 +364,7 @@ static void drop_everything(struct process *process)
     if (process->disk) sim_disk_process_end(process->disk);
     mem_scope_destroy(process->scope);
     process->scope = NULL;
-    if (process->net_gone) process->net_gone(process->env.net);
+    if (process->net_gone) process->net_gone(process->env.net, power);
     mem_scope_enter(entered);
 }
 
@@ -374,22 +394,27 @@ bool process_call(struct process *process, void (*function)(struct env *env, voi
     if (returned) return true;
     world_trace(process->world, process->name, "dies of itself", process->death, process->incarnation);
     world_trace_text(process->world, process->name, process->why, strlen(process->why));
-    drop_everything(process);
+    drop_everything(process, false);
     if (process->died) process->died(process->died_context, process, process->death, process->why);
     return false;
 }
 
-void process_kill(struct process *process)
+static void stop_dead(struct process *process, bool power)
 {
     CHECK(!process->inside);
     if (process->scope == NULL) return;
     world_trace(process->world, process->name, "is killed", process->incarnation, 0);
-    drop_everything(process);
+    drop_everything(process, power);
+}
+
+void process_kill(struct process *process)
+{
+    stop_dead(process, false);
 }
 
 void process_power_cut(struct process *process)
 {
-    process_kill(process);
+    stop_dead(process, true);
     if (process->disk == NULL) return;
     world_trace(process->world, process->name, "loses power", sim_disk_unsynced(process->disk), 0);
     sim_disk_crash(process->disk);
@@ -405,7 +430,7 @@ void process_end(struct process *process)
         world_fail(process->world, "end", "%s ended with %llu blocks of memory left", process->name,
             (unsigned long long)mem_scope_blocks(process->scope));
     world_trace(process->world, process->name, "ends", process->incarnation, 0);
-    drop_everything(process);
+    drop_everything(process, false);
 }
 
 void process_pause_until(struct process *process, uint64_t at_ns)
@@ -451,7 +476,7 @@ void process_on_death(struct process *process,
     process->died_context = context;
 }
 
-void process_set_net(struct process *process, struct net *net, void (*gone)(struct net *net))
+void process_set_net(struct process *process, struct net *net, void (*gone)(struct net *net, bool power))
 {
     process->env.net = net;
     process->net_gone = gone;

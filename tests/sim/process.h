@@ -54,9 +54,16 @@ void process_clock_rate(struct process *process, int32_t rate_ppm);
 int64_t process_wall_us(const struct process *process);
 
 /* For sim_net: the door that env.net shows, the scope that deliveries allocate in (NULL when not running), and what is
-   called when an incarnation is gone, after its memory went. */
-void process_set_net(struct process *process, struct net *net, void (*gone)(struct net *net));
+   called when an incarnation is gone, after its memory went (power: its host went dark with it). */
+void process_set_net(struct process *process, struct net *net, void (*gone)(struct net *net, bool power));
 struct mem_scope *process_scope(const struct process *process);
+/* Something that a reactor is to be told in its next turn, inside the process. Embedded in the simulator's own memory;
+   taken back by list_remove, and by the end of the incarnation. Deliveries keep their order. */
+struct process_delivery {
+    struct list link;
+    void (*deliver)(struct process_delivery *delivery);
+};
+void process_deliver(struct process *process, struct reactor *reactor, struct process_delivery *delivery);
 struct process *process_of_env(struct env *env);
 /* Log lines below the level are dropped; LOG_LEVEL_INFO at first. Event names count as probes. */
 void process_log_level(struct process *process, enum log_level level);
