@@ -449,6 +449,11 @@ const char *process_name(const struct process *process)
     return process->name;
 }
 
+struct env *process_env(struct process *process)
+{
+    return &process->env;
+}
+
 struct world *process_world(const struct process *process)
 {
     return process->world;
