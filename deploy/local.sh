@@ -378,13 +378,15 @@ hints() {
   if grep -qs 'node.backend.*backend=uv' "$dir"/logs/node*.log; then
     echo "  note         io_uring is not allowed here (usual in containers): nodes read and write through libuv, more slowly"
   fi
+  local last="./dev logs node1$option"
+  [ "$nodes" -lt 3 ] || last="./dev kill node2$option && $msgctl message list 42 && ./dev start node2$option"
   cat <<EOF
 
 try
   $msgctl status
   $msgctl message send 42 "hello"
   $msgctl message list 42
-  ./dev kill node2$option && $msgctl message list 42 && ./dev start node2$option
+  $last
   ./dev down$option
 EOF
 }
