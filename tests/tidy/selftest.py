@@ -105,7 +105,8 @@ def main():
         ("an allowed call is none", not check_library(
             doors.undefined, "void *memchr(const void *, int, unsigned long);\n"
             "void *f(void *p, int n) { return memchr(p, 0, n); }\n")),
-        ("a mutable static is found", bool(check_library(doors.statics, "static int x;\nint f(void) { return x++; }\n"))),
+        ("a mutable static is found", bool(check_library(
+            doors.statics, "static int x;\nint f(void) { return x++; }\n"))),
         ("a thread-local is found", bool(check_library(doors.statics, "_Thread_local int x;\n"))),
         ("a constant is no static", not check_library(doors.statics, constant)),
     ]

@@ -9,8 +9,8 @@
  *
  * The first violation is kept in `why`; nothing is asserted here, so that a test can also demand a violation.
  */
-#ifndef TRILLIUM_TESTS_RAFT_CLUSTER_H
-#define TRILLIUM_TESTS_RAFT_CLUSTER_H
+#ifndef TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_CLUSTER_H
+#define TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_CLUSTER_H
 
 #include "common/base/map.h"
 #include "common/base/prng.h"

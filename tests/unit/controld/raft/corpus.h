@@ -3,8 +3,8 @@
  * The files are not part of the project: they are read from TRILLIUM_RAFT_CORPUS (default ../shared/data/raft-corpus
  * beside the project's root) and the tests that need them are skipped, with a message, when they are absent.
  */
-#ifndef TRILLIUM_TESTS_RAFT_CORPUS_H
-#define TRILLIUM_TESTS_RAFT_CORPUS_H
+#ifndef TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_CORPUS_H
+#define TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_CORPUS_H
 
 #include <stdbool.h>
 #include <stdint.h>
