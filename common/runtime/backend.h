@@ -28,7 +28,7 @@ struct backend_ops {
     void (*wake)(struct backend *backend);
     /* Nothing is in flight any more. */
     void (*destroy)(struct backend *backend);
-    /* A descriptor that polls readable when a turn is due, for callers with a loop of their own. NULL: there is none. */
+    /* Polls readable when a turn is due, for callers with a loop of their own. NULL: there is none. */
     int (*fd)(struct backend *backend);
 };
 
