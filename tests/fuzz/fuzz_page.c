@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span_set spans = {0};
     tell_again(page, &once);
     tell_again(buffer_bytes(&once.buffer), &twice);
-    CHECK(once.buffer.size <= size && bytes_equal(buffer_bytes(&once.buffer), buffer_bytes(&twice.buffer)));
+    CHECK(bytes_equal(buffer_bytes(&once.buffer), buffer_bytes(&twice.buffer)));
     CHECK(page_check(buffer_bytes(&once.buffer)) == STATUS_OK);
     page_spans(page, &spans);
     span_set_free(&spans);

@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 
 #include "common/base/limits.h"
-#include "common/model/ids.h"
 
 Test(snowflake, parts_come_back)
 {
@@ -39,18 +38,4 @@ Test(snowflake, an_id_may_run_ahead_by_the_skew_and_no_more)
     cr_assert(snowflake_is_too_new(snowflake_first_of_ms(now + SKEW_AHEAD_MS_MAX + 1), now));
     cr_assert_not(snowflake_is_too_new(0, now));
     cr_assert(snowflake_is_too_new(UINT64_MAX, now));
-}
-
-Test(uuid, text_comes_back_and_nothing_else_is_taken)
-{
-    struct uuid uuid, again;
-    char text[UUID_TEXT_BYTES];
-    cr_assert(uuid_parse("00112233-4455-6677-8899-aAbBccddeeff", &uuid));
-    uuid_text(&uuid, text);
-    cr_assert_str_eq(text, "00112233-4455-6677-8899-aabbccddeeff");
-    cr_assert(uuid_parse(text, &again) && uuid_equal(&uuid, &again) && !uuid_is_zero(&uuid));
-    cr_assert_not(uuid_parse("00112233-4455-6677-8899-aabbccddeef", &again));
-    cr_assert_not(uuid_parse("00112233-4455-6677-8899-aabbccddeeff0", &again));
-    cr_assert_not(uuid_parse("00112233x4455-6677-8899-aabbccddeeff", &again));
-    cr_assert_not(uuid_parse("", &again));
 }
