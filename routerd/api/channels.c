@@ -1,6 +1,7 @@
 /*
  * Calls about whole channels: purge, list, inspect. Rare and wide, so each is a fiber.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
@@ -52,7 +53,8 @@ struct fan_slot {
     struct arena *arena;
     enum status status;
     struct bytes body;
-    struct replica *replica;
+    struct replica *replica; /* not beyond ask_replicas */
+    struct node_id node;
 };
 
 struct fan_call {
@@ -79,7 +81,7 @@ static unsigned ask_replicas(struct channel_op *op, const struct fan_call *what,
     unsigned count = coordinator_replicas(&worker->coordinator, what->range, replicas);
     for (unsigned i = 0; i < count; i++) {
         slots[i] = (struct fan_slot){
-            .fan = &fan, .arena = &op->request->arena, .replica = replica_use(replicas[i])};
+            .fan = &fan, .arena = &op->request->arena, .replica = replica_use(replicas[i]), .node = replicas[i]->node};
         slots[i].call = (struct rpc_call){.done = fan_replied,
             .method = what->method,
             .trace = op->request->trace,
@@ -188,8 +190,10 @@ static void handle_purge(void *context, struct rpc_request *request)
     struct channel_op op = {.channel = call ? call->channel_id : 0, .call = call};
     enum status status = call ? worker_level(call->level, &op.level) : STATUS_BAD_REQUEST;
     if (status == STATUS_OK && call->hi && call->lo > call->hi) status = STATUS_BAD_REQUEST;
-    if (status != STATUS_OK) worker_answer(worker, request, status, RPC_EMPTY);
-    else start(worker, request, op, purge);
+    if (status != STATUS_OK)
+        worker_answer(worker, request, status, RPC_EMPTY);
+    else
+        start(worker, request, op, purge);
 }
 
 /* ---- list: the partitions that a quorum of each range knows, and of these the ones with a visible message ---- */
@@ -355,8 +359,10 @@ static void handle_list(void *context, struct rpc_request *request)
     if (status == STATUS_OK && (call->limit < 1 || call->limit > PAGE_ROWS_MAX)) status = STATUS_BAD_REQUEST;
     if (status == STATUS_OK && call->cursor.len != 0 && call->cursor.len != KEY_CHANNEL_BYTES)
         status = STATUS_BAD_REQUEST;
-    if (status != STATUS_OK) worker_answer(worker, request, status, RPC_EMPTY);
-    else start(worker, request, op, list_channels);
+    if (status != STATUS_OK)
+        worker_answer(worker, request, status, RPC_EMPTY);
+    else
+        start(worker, request, op, list_channels);
 }
 
 /* ---- inspect ---- */
@@ -411,7 +417,7 @@ static void inspect(void *argument)
         if (node) state->address = (char *)(uintptr_t)node->address;
         state->status = call->replicas ? STATUS_UNAVAILABLE : STATUS_OK;
         for (unsigned k = 0; k < asked; k++)
-            if (slots[k].replica->node.value == state->node) fill_replica(op, &slots[k], state);
+            if (slots[k].node.value == state->node) fill_replica(op, &slots[k], state);
     }
     worker_answer(worker, op->request, STATUS_OK, RPC_MESSAGE(&answer));
     shared_view_release(view);
@@ -422,8 +428,10 @@ static void handle_inspect(void *context, struct rpc_request *request)
     struct worker *worker = context;
     Trillium__V1__ChannelInspectCall *call =
         rpc_decode(&request->arena, &trillium__v1__channel_inspect_call__descriptor, request->body);
-    if (!call) worker_answer(worker, request, STATUS_BAD_REQUEST, RPC_EMPTY);
-    else start(worker, request, (struct channel_op){.channel = call->channel_id, .call = call}, inspect);
+    if (!call)
+        worker_answer(worker, request, STATUS_BAD_REQUEST, RPC_EMPTY);
+    else
+        start(worker, request, (struct channel_op){.channel = call->channel_id, .call = call}, inspect);
 }
 
 static const struct rpc_handler handlers[] = {
