@@ -40,6 +40,10 @@ struct scan {
     uint64_t synced, released; /* the largest marks found */
     uint64_t newest;           /* the largest sequence that a group's header claims, in the last segments */
     uint64_t next;             /* the sequence that is expected next */
+    uint32_t start;            /* segments before it are released, */
+    uint32_t start_by_marks;   /* and those before this one are so whatever the caller says */
+    struct buffer tail;        /* records above synced, and where they begin */
+    uint64_t tail_first;
     struct segment *open;
     struct disk_file file;
     uint8_t *window; /* of the open segment */
@@ -59,7 +63,7 @@ static void say(struct scan *scan, const struct segment *segment, uint64_t offse
 {
     char path[WAL_PATH_BYTES];
     wal_path(scan->options->dir, scan->options->log, segment->number, path);
-    snprintf(scan->recovery->why, sizeof scan->recovery->why, "%s: %s (at byte %llu)", path, what,
+    snprintf(scan->recovery->why, sizeof scan->recovery->why, "%s: %.110s (at byte %llu)", path, what,
         (unsigned long long)offset);
 }
 
@@ -185,7 +189,7 @@ static enum status peek_segment(struct scan *scan, struct segment *segment)
     if (segment->bytes < 2 * WAL_BLOCK_BYTES) return STATUS_OK;
     read_window(scan, 0, 2 * WAL_BLOCK_BYTES);
     struct wal_segment_header header;
-    char why[sizeof scan->recovery->why / 2];
+    char why[120];
     status = wal_segment_decode(
         bytes_of(scan->window, WAL_BLOCK_BYTES), scan->options->cluster, &header, &segment->seed, why, sizeof why);
     if (status == STATUS_CONFLICT) {
@@ -197,7 +201,8 @@ static enum status peek_segment(struct scan *scan, struct segment *segment)
     segment->foreign = header.log != scan->options->log || header.segment != segment->number;
     if (segment->foreign && header.segment >= scan->next_number) scan->next_number = header.segment + 1;
     struct wal_group group;
-    if (segment->foreign || !group_header_at(scan, WAL_BLOCK_BYTES, &group)) return STATUS_OK;
+    struct bytes records;
+    if (segment->foreign || !whole_group_at(scan, WAL_BLOCK_BYTES, &group, &records)) return STATUS_OK;
     segment->started = true;
     segment->first = group.first;
     take_marks(scan, &group);
@@ -238,12 +243,22 @@ static uint64_t next_first(const struct scan *scan, uint32_t i)
     return first;
 }
 
+static void keep_tail(struct scan *scan, const struct wal_record *record)
+{
+    if (record->sequence <= scan->synced) return;
+    if (scan->tail.size == 0) scan->tail_first = record->sequence;
+    buffer_append_varint(&scan->tail, record->payload.size);
+    buffer_append(&scan->tail, &record->kind, 1);
+    buffer_append(&scan->tail, record->payload.data, record->payload.size);
+}
+
 static enum status replay_group(struct scan *scan, const struct wal_group *group, struct bytes records, uint64_t limit)
 {
     const struct wal_replay *replay = scan->options->replay;
     struct reader reader = reader_of(records);
     struct wal_record record = {.log = scan->options->log, .sequence = group->first};
     while (record.sequence < limit && wal_record_decode(&reader, &record.kind, &record.payload)) {
+        keep_tail(scan, &record);
         if (record.sequence > replay->after && replay->record) {
             enum status status = replay->record(replay->context, &record);
             if (status != STATUS_OK) return status;
@@ -338,16 +353,12 @@ static enum status replay_segment(struct scan *scan, uint32_t i)
     return STATUS_IO;
 }
 
-/* The segment that the first needed record is in; those before it are released. Sets where the log begins. */
-static uint32_t find_start(struct scan *scan)
+/* The segment that the first needed record is in; those before it are released. */
+static uint32_t find_start(const struct scan *scan, uint64_t released)
 {
     uint32_t start = 0;
-    scan->next = scan->released + 1;
-    for (uint32_t i = 0; i < scan->count; i++) {
-        if (!scan->segments[i].started || scan->segments[i].first > scan->released + 1) continue;
-        start = i;
-        scan->next = scan->segments[i].first;
-    }
+    for (uint32_t i = 0; i < scan->count; i++)
+        if (scan->segments[i].started && scan->segments[i].first <= released + 1) start = i;
     return start;
 }
 
@@ -372,11 +383,15 @@ static enum status judge_end(struct scan *scan)
     return scan->options->replay->accept_damage ? STATUS_OK : STATUS_CORRUPT;
 }
 
-static enum status replay_all(struct scan *scan, uint32_t *start)
+static enum status replay_all(struct scan *scan)
 {
+    scan->start_by_marks = find_start(scan, scan->released);
     if (scan->options->replay->after > scan->released) scan->released = scan->options->replay->after;
-    *start = find_start(scan);
-    for (uint32_t i = *start; i < scan->count; i++) {
+    scan->start = find_start(scan, scan->released);
+    scan->next = scan->released + 1;
+    if (scan->count && scan->segments[scan->start].started && scan->segments[scan->start].first < scan->next)
+        scan->next = scan->segments[scan->start].first;
+    for (uint32_t i = scan->start; i < scan->count; i++) {
         if (scan->segments[i].foreign) continue;
         enum status status = replay_segment(scan, i);
         if (status != STATUS_OK) return status;
@@ -384,19 +399,24 @@ static enum status replay_all(struct scan *scan, uint32_t *start)
     return judge_end(scan);
 }
 
-static void report(struct scan *scan, uint32_t start, struct wal_scan *out)
+static void report(struct scan *scan, struct wal_scan *out)
 {
     struct wal_recovery *recovery = scan->recovery;
     uint32_t last_started = 0;
     for (uint32_t i = 0; i < scan->count; i++)
         if (scan->segments[i].started) last_started = i;
     *out = (struct wal_scan){.count = scan->count, .next_number = scan->next_number, .released = scan->released};
-    out->next_sequence = scan->next;
+    out->next_sequence = out->tail_first = scan->next;
+    if (scan->tail.size > 0 && !recovery->damaged) {
+        out->tail = scan->tail;
+        out->tail_first = scan->tail_first;
+        scan->tail = (struct buffer){0};
+    }
     out->segments = mem_zalloc(sizeof *out->segments * (scan->count + 1));
     for (uint32_t i = 0; i < scan->count; i++) {
         struct segment *segment = &scan->segments[i];
-        bool needed = i >= start && !segment->foreign && (recovery->damaged || segment->replayed);
-        bool replaced = i >= start && i <= last_started && !segment->foreign;
+        bool needed = i >= scan->start && !segment->foreign && (recovery->damaged || segment->replayed);
+        bool replaced = i >= scan->start_by_marks && i <= last_started && !segment->foreign;
         out->segments[i] = (struct wal_scan_segment){
             .number = segment->number, .bytes = segment->bytes, .last = needed ? segment->last : 0};
         out->segments[i].hold = !needed && replaced;
@@ -413,15 +433,15 @@ enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *opt
     CHECK(strlen(options->dir) <= WAL_DIR_BYTES_MAX);
     *recovery = (struct wal_recovery){0};
     struct scan scan = {.reactor = reactor, .options = options, .recovery = recovery, .next_number = 1};
-    uint32_t start = 0;
     enum status status = list_segments(&scan);
     if (status != STATUS_OK) snprintf(recovery->why, sizeof recovery->why, "%s: cannot be listed", options->dir);
     for (uint32_t i = 0; i < scan.count && status == STATUS_OK; i++)
         status = peek_segment(&scan, &scan.segments[i]);
     if (status == STATUS_OK) status = search_marks(&scan);
-    if (status == STATUS_OK) status = replay_all(&scan, &start);
-    if (status == STATUS_OK) report(&scan, start, out);
+    if (status == STATUS_OK) status = replay_all(&scan);
+    if (status == STATUS_OK) report(&scan, out);
     close_segment(&scan);
+    buffer_free(&scan.tail);
     mem_free(scan.window);
     mem_free(scan.segments);
     return status;
@@ -429,6 +449,7 @@ enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *opt
 
 void wal_scan_free(struct wal_scan *scan)
 {
+    buffer_free(&scan->tail);
     mem_free(scan->segments);
     scan->segments = NULL;
 }

@@ -9,7 +9,7 @@
 #include "common/wal/wal.h"
 #include "common/wal/wal_format.h"
 
-enum { WAL_PATH_BYTES = 256, WAL_DIR_BYTES_MAX = 200 };
+enum { WAL_PATH_BYTES = 128, WAL_DIR_BYTES_MAX = 100 };
 
 /* DIR/LL-SSSSSSSS */
 void wal_path(const char *dir, uint8_t log, uint32_t segment, char out[WAL_PATH_BYTES]);
@@ -28,6 +28,10 @@ struct wal_scan {
     uint32_t next_number; /* above every number seen */
     uint64_t released;
     uint64_t next_sequence;
+    /* Records that survive but that no mark proves to have been synced, as a group holds them: they must be written
+       again, since a disk that failed a sync may show what it will lose. Sequences tail_first..next_sequence - 1. */
+    struct buffer tail;
+    uint64_t tail_first;
 };
 
 struct wal_scan_options {
@@ -37,7 +41,7 @@ struct wal_scan_options {
     const struct wal_replay *replay;
 };
 
-/* Replays and makes durable what was replayed. Returns as wal_open; out is filled when OK. */
+/* Replays. Returns as wal_open; out is filled when OK. */
 enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *options, struct wal_recovery *recovery,
     struct wal_scan *out) MUST_CHECK;
 void wal_scan_free(struct wal_scan *scan);
