@@ -30,6 +30,12 @@ struct segment {
     uint64_t last;  /* no record of it is above */
 };
 
+/* What a group says of releases counts as durable once the group is known to be. */
+struct mark {
+    uint64_t proven_by; /* a synced sequence from here on proves the group */
+    uint64_t released;
+};
+
 struct scan {
     struct reactor *reactor;
     const struct wal_scan_options *options;
@@ -38,6 +44,7 @@ struct scan {
     uint32_t count;
     uint32_t next_number;
     uint64_t synced, released; /* the largest marks found */
+    struct buffer marks;       /* struct mark, of every group looked at */
     uint64_t newest;           /* the largest sequence that a group's header claims, in the last segments */
     uint64_t next;             /* the sequence that is expected next */
     uint32_t start;            /* segments before it are released, */
@@ -174,6 +181,17 @@ static void take_marks(struct scan *scan, const struct wal_group *group)
 {
     if (group->synced > scan->synced) scan->synced = group->synced;
     if (group->released > scan->released) scan->released = group->released;
+    struct mark mark = {group->first + (group->count ? group->count - 1 : 0), group->released};
+    buffer_append(&scan->marks, &mark, sizeof mark);
+}
+
+static uint64_t proven_release(const struct scan *scan)
+{
+    const struct mark *marks = (const struct mark *)(const void *)scan->marks.data;
+    uint64_t released = 0;
+    for (size_t i = 0; i < scan->marks.size / sizeof *marks; i++)
+        if (marks[i].proven_by <= scan->synced && marks[i].released > released) released = marks[i].released;
+    return released;
 }
 
 static enum status peek_segment(struct scan *scan, struct segment *segment)
@@ -385,7 +403,7 @@ static enum status judge_end(struct scan *scan)
 
 static enum status replay_all(struct scan *scan)
 {
-    scan->start_by_marks = find_start(scan, scan->released);
+    scan->start_by_marks = find_start(scan, proven_release(scan));
     if (scan->options->replay->after > scan->released) scan->released = scan->options->replay->after;
     scan->start = find_start(scan, scan->released);
     scan->next = scan->released + 1;
@@ -442,6 +460,7 @@ enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *opt
     if (status == STATUS_OK) report(&scan, out);
     close_segment(&scan);
     buffer_free(&scan.tail);
+    buffer_free(&scan.marks);
     mem_free(scan.window);
     mem_free(scan.segments);
     return status;

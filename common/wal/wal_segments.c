@@ -102,6 +102,13 @@ static void give_name(struct wal_segments *segments, struct wal_segment *segment
     if (status != STATUS_OK) die(segments, segments->config->dir, "sync of the directory", status);
 }
 
+static void unfinished_path(
+    const struct wal_segments *segments, const struct wal_segment *segment, char out[WAL_PATH_BYTES + 4])
+{
+    wal_path(segments->config->dir, segments->config->log, segment->number, out);
+    strcat(out, ".new");
+}
+
 static void drop_unfinished(struct wal_segments *segments, struct wal_segment *segment, const char *path)
 {
     disk_close(segments->reactor, &segment->file);
@@ -114,8 +121,7 @@ static enum status make_new(struct wal_segments *segments, uint64_t bytes, struc
 {
     struct wal_segment *segment = segment_create(segments->next_number++, bytes);
     char path[WAL_PATH_BYTES + 4];
-    wal_path(segments->config->dir, segments->config->log, segment->number, path);
-    strcat(path, ".new");
+    unfinished_path(segments, segment, path);
     enum status status = disk_open(segments->reactor, path, DISK_CREATE | DISK_EXCLUSIVE | DISK_DIRECT, &segment->file);
     if (status == STATUS_OK) status = fill(segments, segment->file, bytes);
     if (status == STATUS_OK) status = write_header(segments, segment);
@@ -130,15 +136,20 @@ static enum status make_new(struct wal_segments *segments, uint64_t bytes, struc
     return STATUS_OK;
 }
 
+/* The file loses its segment's name durably before its header changes, so that a crash in between leaves no segment
+   with a broken header. */
 static enum status make_from_spare(struct wal_segments *segments, struct wal_segment **out)
 {
     struct wal_segment *segment = CONTAINER_OF(list_pop_front(&segments->spares), struct wal_segment, link);
     segments->spares_count--;
-    char path[WAL_PATH_BYTES];
-    wal_path(segments->config->dir, segments->config->log, segment->number, path);
+    char old_path[WAL_PATH_BYTES], path[WAL_PATH_BYTES + 4];
+    wal_path(segments->config->dir, segments->config->log, segment->number, old_path);
     segment->number = segments->next_number++;
     segment->last = 0;
-    enum status status = disk_open(segments->reactor, path, DISK_DIRECT, &segment->file);
+    unfinished_path(segments, segment, path);
+    enum status status = disk_rename(segments->reactor, old_path, path);
+    if (status == STATUS_OK) status = disk_sync_dir(segments->reactor, segments->config->dir);
+    if (status == STATUS_OK) status = disk_open(segments->reactor, path, DISK_DIRECT, &segment->file);
     if (status == STATUS_OK) status = write_header(segments, segment);
     if (status == STATUS_NO_SPACE) {
         drop_unfinished(segments, segment, path);
