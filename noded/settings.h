@@ -11,7 +11,6 @@ struct noded_settings {
     char *zone;
     char *backend;
     int64_t shards;
-    bool pin;
 };
 
 extern const struct config_table noded_table;

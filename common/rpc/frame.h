@@ -77,6 +77,8 @@ uint32_t frame_entry_size(bool routed, uint32_t body_bytes);
 /* Writes the head of an entry at at (28 bytes, 52 with FRAME_ROUTED in entry->flags); entry->body.size is its length,
    the caller writes the body behind it. Returns where the body goes. */
 uint8_t *frame_entry_write(uint8_t *at, const struct frame_entry *entry);
+/* Replaces budget or retry-after of the entry that begins at entry. */
+void frame_entry_set_time(uint8_t *entry, uint32_t time_us);
 /* Writes the header with its checksum over a frame whose entries are in place; size includes the header. */
 void frame_seal(uint8_t *frame, uint32_t size, const struct frame_header *header);
 

@@ -184,9 +184,9 @@ static inline bool rpc_call_is_open(const struct rpc_call *call)
     return call->state != 0;
 }
 
-/* The same in a fiber: starts and suspends until it is done; the reply's body is copied into arena. done is ignored.
-   Returns reply->status. */
-enum status rpc_call_wait(struct rpc_peer *peer, struct rpc_call *call, const struct rpc_body *body,
+/* The same in a fiber: starts a copy of *call (done is ignored) and suspends until it is done; the reply's body is
+   copied into arena. Returns reply->status. */
+enum status rpc_call_wait(struct rpc_peer *peer, const struct rpc_call *call, const struct rpc_body *body,
     struct arena *arena, struct rpc_reply *reply);
 
 /* ---- serving ---- */

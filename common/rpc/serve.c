@@ -1,0 +1,358 @@
+/* serve: the peer's calls: requests, their answers, grants, plain clients. */
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/mem.h"
+#include "common/rpc/session.h"
+
+enum { POOL_MAX = 256 };
+
+/* A received frame, kept while a request points into it. */
+struct rpc_held {
+    struct net *net;
+    struct link_buffer *buffer;
+    uint32_t references;
+};
+
+/* A request with what its handler need not see. */
+struct serving {
+    struct rpc_request request;
+    struct list link; /* session->requests (cancelled ones at the end), or the pool */
+    struct rpc_session *session;
+    struct rpc_held *held;
+    uint64_t id;
+    uint64_t reply_to;
+    bool reclaimed;    /* its slot was given back, or answered for a plain client */
+    struct timer late; /* plain clients get an answer in any case */
+};
+
+struct rpc_held *rpc_held_create(struct rpc *rpc, struct link_buffer *buffer)
+{
+    struct rpc_held *held = mem_alloc(sizeof *held);
+    *held = (struct rpc_held){.net = rpc->net, .buffer = buffer, .references = 1};
+    return held;
+}
+
+void rpc_held_release(struct rpc_held *held)
+{
+    CHECK(held->references > 0);
+    if (--held->references > 0) return;
+    link_buffer_free(held->net, held->buffer);
+    mem_free(held);
+}
+
+/* ---- requests ---- */
+
+static struct serving *serving_take(struct rpc *rpc)
+{
+    struct list *node = list_pop_front(&rpc->free_requests);
+    if (!node) return mem_zalloc(sizeof(struct serving));
+    rpc->free_requests_count--;
+    struct serving *serving = CONTAINER_OF(node, struct serving, link);
+    struct arena arena = serving->request.arena;
+    memset(serving, 0, sizeof *serving);
+    serving->request.arena = arena;
+    return serving;
+}
+
+static void serving_give(struct rpc *rpc, struct serving *serving)
+{
+    if (serving->held) rpc_held_release(serving->held);
+    serving->held = NULL;
+    if (rpc->free_requests_count == POOL_MAX) {
+        arena_free(&serving->request.arena);
+        mem_free(serving);
+        return;
+    }
+    arena_reset(&serving->request.arena);
+    rpc->free_requests_count++;
+    list_push_front(&rpc->free_requests, &serving->link);
+}
+
+void rpc_serve_free_pool(struct rpc *rpc)
+{
+    struct list *node;
+    while ((node = list_pop_front(&rpc->free_requests))) {
+        struct serving *serving = CONTAINER_OF(node, struct serving, link);
+        arena_free(&serving->request.arena);
+        mem_free(serving);
+    }
+}
+
+/* The peer may open another call in its place. */
+static void reclaim(struct serving *serving)
+{
+    struct rpc_session *session = serving->session;
+    if (serving->reclaimed) return;
+    serving->reclaimed = true;
+    CHECK(session->requests_open > 0);
+    session->requests_open--;
+    if (!serving->request.plain) CHECK(map_remove(&session->requests_by_id, serving->id) == serving);
+    if (session->state == RPC_SESSION_OPEN) rpc_session_flush_later(session);
+}
+
+/* Nobody waits any more. The handler may answer, and so free it, from inside. */
+static void cancel(struct serving *serving)
+{
+    if (serving->request.cancelled) return;
+    serving->request.cancelled = true;
+    timer_stop(&serving->late);
+    list_remove(&serving->link);
+    list_push_back(&serving->session->requests, &serving->link);
+    reclaim(serving);
+    if (serving->request.on_cancel) serving->request.on_cancel(&serving->request);
+}
+
+static void remove_request(struct serving *serving)
+{
+    struct rpc_session *session = serving->session;
+    timer_stop(&serving->late);
+    list_remove(&serving->link);
+    CHECK(session->requests_kept > 0);
+    session->requests_kept--;
+    session->rpc->counters.requests_open--;
+    serving_give(session->rpc, serving);
+    if (session->state == RPC_SESSION_GONE) rpc_session_release(session);
+}
+
+void rpc_request_drop_body(struct rpc_request *request)
+{
+    struct serving *serving = CONTAINER_OF(request, struct serving, request);
+    request->body = bytes_of(NULL, 0);
+    if (serving->held) rpc_held_release(serving->held);
+    serving->held = NULL;
+}
+
+/* ---- answers ---- */
+
+static void write_answer(struct rpc_session *session, uint64_t id, enum status status, const struct rpc_answer *answer)
+{
+    static const struct rpc_answer nothing;
+    if (!answer) answer = &nothing;
+    bool routed = answer->range || answer->epoch || answer->stamp;
+    uint32_t body_bytes = rpc_body_size(answer->body);
+    const struct rpc_body *body = answer->body;
+    if (body_bytes > session->peer_frame_max ||
+        frame_entry_size(routed, body_bytes) + FRAME_HEADER_BYTES > session->peer_frame_max) {
+        if (rpc_may_log(session->rpc))
+            LOG(reactor_log(session->rpc->reactor), ERROR, "answer.too_big", "remote=%s bytes=%u", session->remote,
+                body_bytes);
+        status = STATUS_TOO_BIG;
+        body_bytes = 0;
+        body = NULL;
+    }
+    struct frame_entry entry = {
+        .id = id,
+        .kind = FRAME_ANSWER,
+        .flags = routed ? FRAME_ROUTED : 0,
+        .code = (uint16_t)status,
+        .time_us = answer->retry_after_us,
+        .range = answer->range,
+        .epoch = answer->epoch,
+        .stamp = answer->stamp,
+        .body = {NULL, body_bytes},
+    };
+    uint8_t *at = rpc_lane_append(&session->answers, frame_entry_size(routed, body_bytes));
+    rpc_body_write(body, frame_entry_write(at, &entry), body_bytes);
+}
+
+/* One frame with one answer (or none), under the request's own header. */
+static void send_plain(struct rpc_session *session, uint64_t reply_to)
+{
+    uint16_t count = 0;
+    struct link_buffer *buffer;
+    if (rpc_lane_is_empty(&session->answers)) {
+        buffer = link_buffer_create(session->rpc->net, FRAME_HEADER_BYTES);
+        buffer->size = FRAME_HEADER_BYTES;
+    } else {
+        buffer = rpc_lane_take(&session->answers, &count);
+    }
+    CHECK(rpc_lane_is_empty(&session->answers));
+    buffer->reply_to = reply_to;
+    struct frame_header header = {
+        .flags = FRAME_ONE_ANSWER,
+        .count = count,
+        .sender_wall_us = reactor_wall_us(session->rpc->reactor),
+    };
+    frame_seal(buffer->data, buffer->size, &header);
+    session->rpc->counters.frames_sent++;
+    session->rpc->counters.bytes_sent += buffer->size;
+    link_send(session->pipe, buffer);
+}
+
+static void refuse(struct rpc_session *session, uint64_t id, enum status status)
+{
+    session->rpc->counters.requests_refused++;
+    write_answer(session, id, status, NULL);
+    rpc_session_flush_later(session);
+}
+
+void rpc_answer(struct rpc_request *request, enum status status, const struct rpc_answer *answer)
+{
+    struct serving *serving = CONTAINER_OF(request, struct serving, request);
+    struct rpc_session *session = serving->session;
+    if (!request->cancelled) {
+        session->rpc->counters.requests_answered++;
+        if (request->plain && session->state == RPC_SESSION_PLAIN) {
+            write_answer(session, serving->id, status, answer);
+            send_plain(session, serving->reply_to);
+        } else if (session->state == RPC_SESSION_OPEN) {
+            write_answer(session, serving->id, status, answer);
+        }
+        reclaim(serving);
+    }
+    remove_request(serving);
+}
+
+/* ---- taking calls ---- */
+
+static struct serving *open_request(struct rpc_session *session, const struct frame_entry *entry,
+    const struct frame_header *header, struct rpc_held *held)
+{
+    struct rpc *rpc = session->rpc;
+    struct serving *serving = serving_take(rpc);
+    uint64_t longest_us = (uint64_t)CALL_BUDGET_MS_MAX * 1000;
+    uint64_t budget_us = entry->time_us < longest_us ? entry->time_us : longest_us;
+    struct rpc_request *request = &serving->request;
+    request->method = entry->code;
+    request->routed = entry->flags & FRAME_ROUTED;
+    request->trace = entry->trace;
+    request->range = entry->range;
+    request->epoch = entry->epoch;
+    request->stamp = entry->stamp;
+    request->deadline_ns = reactor_now_ns(rpc->reactor) + budget_us * 1000;
+    request->sender_wall_us = header->sender_wall_us;
+    request->body = entry->body;
+    request->rpc = rpc;
+    request->from = &session->info;
+    request->remote = session->remote;
+    serving->session = session;
+    serving->id = entry->id;
+    serving->held = held;
+    held->references++;
+    list_push_front(&session->requests, &serving->link);
+    session->requests_open++;
+    session->requests_kept++;
+    rpc->counters.requests_open++;
+    rpc->counters.requests_taken++;
+    return serving;
+}
+
+/* NULL and a status when the call is not for a handler here. */
+static const struct rpc_handler *find_handler(
+    const struct rpc_session *session, const struct frame_entry *entry, enum status *refusal)
+{
+    *refusal = STATUS_BAD_REQUEST;
+    if (entry->flags & FRAME_MORE || entry->code >= METHODS_MAX || !session->listener) return NULL;
+    const struct rpc_handler *handler = &session->listener->handlers[entry->code];
+    if (!handler->handle) return NULL;
+    *refusal = STATUS_DENIED;
+    if (!(handler->roles & RPC_ROLE_BIT(session->info.role))) return NULL;
+    *refusal = STATUS_UNAVAILABLE;
+    return session->rpc->stopping ? NULL : handler;
+}
+
+bool rpc_serve_call(struct rpc_session *session, const struct frame_entry *entry, const struct frame_header *header,
+    struct rpc_held *held)
+{
+    session->opened_peer++;
+    if ((int32_t)(session->opened_peer - session->granted_peer) > 0 || session->goodbye_received) return false;
+    if (map_get(&session->requests_by_id, entry->id)) return false;
+    enum status refusal;
+    const struct rpc_handler *handler = find_handler(session, entry, &refusal);
+    if (!handler) {
+        refuse(session, entry->id, refusal);
+        return true;
+    }
+    struct serving *serving = open_request(session, entry, header, held);
+    map_put(&session->requests_by_id, entry->id, serving);
+    handler->handle(handler->context, &serving->request);
+    return true;
+}
+
+void rpc_serve_cancel(struct rpc_session *session, uint64_t id)
+{
+    struct serving *serving = map_get(&session->requests_by_id, id);
+    if (serving) cancel(serving);
+}
+
+static void on_late(struct timer *timer)
+{
+    struct serving *serving = CONTAINER_OF(timer, struct serving, late);
+    struct rpc_session *session = serving->session;
+    CHECK(session->state == RPC_SESSION_PLAIN);
+    /* It may still have its effect: TIMEOUT says so, BUSY would not. */
+    write_answer(session, serving->id, STATUS_TIMEOUT, NULL);
+    send_plain(session, serving->reply_to);
+    cancel(serving);
+}
+
+bool rpc_serve_plain(
+    struct rpc_session *session, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+{
+    session->rpc->counters.requests_plain++;
+    uint64_t reply_to = held->buffer->reply_to;
+    if (header->count > 1) return false;
+    if (header->count == 0) {
+        send_plain(session, reply_to);
+        return true;
+    }
+    struct reader reader = frame_entries(frame);
+    struct frame_entry entry;
+    CHECK(frame_next(&reader, &entry));
+    if (entry.kind != FRAME_CALL) return false;
+    enum status refusal;
+    const struct rpc_handler *handler = find_handler(session, &entry, &refusal);
+    if (handler && session->requests_kept >= RPC_PLAIN_OPEN_MAX) {
+        handler = NULL;
+        refusal = STATUS_BUSY;
+    }
+    if (!handler) {
+        session->rpc->counters.requests_refused++;
+        write_answer(session, entry.id, refusal, NULL);
+        send_plain(session, reply_to);
+        return true;
+    }
+    struct serving *serving = open_request(session, &entry, header, held);
+    serving->request.plain = true;
+    serving->reply_to = reply_to;
+    timer_init(&serving->late, session->rpc->reactor, on_late);
+    timer_start_in(&serving->late, (uint64_t)RPC_PLAIN_ANSWER_MS * 1000000);
+    handler->handle(handler->context, &serving->request);
+    return true;
+}
+
+/* ---- ends ---- */
+
+void rpc_serve_end(struct rpc_session *session)
+{
+    /* A handler may answer any request from on_cancel; the cancelled ones are at the end of the list. */
+    while (!list_is_empty(&session->requests)) {
+        struct serving *first = CONTAINER_OF(session->requests.next, struct serving, link);
+        if (first->request.cancelled) break;
+        cancel(first);
+    }
+    CHECK(session->requests_open == 0);
+}
+
+uint32_t rpc_serve_grant(struct rpc_session *session)
+{
+    bool backlog = session->listener && session->answers.bytes > session->listener->options.answer_budget_bytes / 4;
+    if (session->goodbye_sent || backlog) return session->granted_peer;
+    uint32_t free_slots = session->calls_max > session->requests_open ? session->calls_max - session->requests_open : 0;
+    uint32_t granted = session->opened_peer + free_slots;
+    if ((int32_t)(granted - session->granted_peer) > 0) session->granted_peer = granted;
+    return session->granted_peer;
+}
+
+void rpc_serve_forget(struct rpc_session *session)
+{
+    struct list *node;
+    while ((node = list_pop_front(&session->requests))) {
+        struct serving *serving = CONTAINER_OF(node, struct serving, link);
+        timer_stop(&serving->late);
+        session->requests_kept--;
+        session->rpc->counters.requests_open--;
+        serving_give(session->rpc, serving);
+    }
+}
