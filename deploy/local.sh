@@ -375,16 +375,18 @@ hints() {
   done
   echo "  metrics      http://$(address_of node1):7399/metrics (and port 7199 of controllers, 7299 of routers)"
   echo "  files        $dir"
-  if grep -qs 'node.backend.*backend=uv' "$dir"/logs/node*.log; then
-    echo "  note         io_uring is not allowed here (usual in containers): nodes read and write through libuv, more slowly"
+  if grep -hs ' daemon.start ' "$dir/logs/node1.log.1" "$dir/logs/node1.log" | tail -n 1 | grep -q 'backend=uv\|backend=libuv'; then
+    echo "  note         io_uring is not allowed here (usual in containers): nodes use libuv for files, which is slower"
   fi
+  local last="./dev logs node1$option"
+  [ "$nodes" -lt 3 ] || last="./dev kill node2$option && $msgctl message list 42 && ./dev start node2$option"
   cat <<EOF
 
 try
   $msgctl status
   $msgctl message send 42 "hello"
   $msgctl message list 42
-  ./dev kill node2$option && $msgctl message list 42 && ./dev start node2$option
+  $last
   ./dev down$option
 EOF
 }

@@ -42,7 +42,7 @@ owner_of() {
     [ "$(readlink "$entry" 2>/dev/null)" = "socket:[$1]" ] || continue
     pid=${entry#/proc/}
     pid=${pid%%/*}
-    echo "process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline" | sed 's/ $//' | cut -c 1-120))"
+    echo "process $pid ($(tr '\0\n' '  ' <"/proc/$pid/cmdline" | sed 's/ $//' | cut -c 1-120))"
     return
   done
   echo "a process of another user"

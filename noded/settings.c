@@ -10,6 +10,8 @@ static const struct config_field fields[] = {
         "how many threads serve; may change between starts"},
     {"node.backend", CONFIG_CHOICE, offsetof(struct noded_settings, backend), "auto", 0, 0, "auto|uring|uv",
         "how files are read and written; auto takes io_uring where the system allows it"},
+    {"node.pin", CONFIG_BOOL, offsetof(struct noded_settings, pin), "no", 0, 0, NULL,
+        "each shard keeps to a processor of its own; for machines that run nothing else"},
 };
 
 const struct config_table noded_table = {"noded", fields, sizeof fields / sizeof fields[0]};

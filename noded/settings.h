@@ -11,6 +11,7 @@ struct noded_settings {
     char *zone;
     char *backend;
     int64_t shards;
+    bool pin;
 };
 
 extern const struct config_table noded_table;

@@ -17,7 +17,7 @@
 #include "common/runtime/uring/uring_backend.h"
 #include "common/runtime/uv/uv_backend.h"
 
-enum { DIRECTORY_MODE = 0750, LOCK_MODE = 0640, LOCK_TEXT_BYTES = 32 };
+enum { DIRECTORY_MODE = 0750, LOCK_MODE = 0640, LOCK_TEXT_BYTES = 32, EXIT_REFUSED = 3 };
 
 struct env_real {
     struct env env;
@@ -63,6 +63,8 @@ __attribute__((noreturn)) static void real_die(struct env *env, enum status stat
     LOG(env->log, ERROR, "daemon.die", "status=%s %s", status_name(status), why);
     fprintf(stderr, "%s: %s (%s)\n", env->name, why, status_text(status));
     fflush(stderr);
+    /* What somebody has to set right first; a core file would not help. */
+    if (status_class(status) == STATUS_CLASS_REFUSED) _exit(EXIT_REFUSED);
     abort();
 }
 

@@ -15,8 +15,8 @@
  */
 void row_merge(const struct row *a, const struct row *b, struct row *out);
 
-/* The same on encoded rows: appends the merged bytes to out. Equal inputs are copied without decoding.
-   BAD_REQUEST when either is malformed; TOO_BIG when the result is above ROW_BYTES_MAX (out is then unchanged). */
+/* The same on encoded rows: appends the merged bytes to out. Equal inputs are copied.
+   BAD_REQUEST when either is malformed; out is then unchanged. a and b do not lie in out. */
 enum status row_merge_bytes(struct bytes a, struct bytes b, struct buffer *out) MUST_CHECK;
 
 /*

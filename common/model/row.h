@@ -4,7 +4,8 @@
  * A row of a messages table is one of: a create; a create with edits; pending edits (no create yet: kept, invisible);
  * a delete (final, no cells). Equal rows have equal bytes, and only canonical bytes are accepted. The struct is a view:
  * values point into the bytes that it was decoded from, or wherever the builder's caller keeps them.
- * A row does not know its key; a create's cells carry the id's time (cell_timestamp). Pure functions.
+ * Columns are 1..COLUMNS_MAX; those that no schema knows are carried along. A row does not know its key; a create's
+ * cells carry the id's time (cell_timestamp). Pure functions.
  */
 #ifndef TRILLIUM_COMMON_MODEL_ROW_H
 #define TRILLIUM_COMMON_MODEL_ROW_H
@@ -41,12 +42,13 @@ static inline bool row_is_visible(const struct row *row)
     return row->has_create && !row->is_deleted;
 }
 
-/* BAD_REQUEST when the bytes are not a canonical row (whoever reads a disk calls that CORRUPT), or of a newer version;
-   TOO_BIG above ROW_BYTES_MAX. The view lives as long as the bytes. */
+/* BAD_REQUEST when the bytes are not a canonical row, or of a newer version (whoever reads a disk calls that CORRUPT).
+   The view lives as long as the bytes; out is undefined on error. No limit of size: ROW_BYTES_MAX binds calls
+   (row_check_create, row_check_edit), what merges made of them may be longer, and merging must never fail. */
 enum status row_decode(struct bytes bytes, struct row *out) MUST_CHECK;
 /* The row is not empty and well-formed (CHECKed); the writer fails when it has too little room. */
 void row_encode(const struct row *row, struct writer *out);
-/* What row_encode will write; may be above ROW_BYTES_MAX. */
+/* What row_encode will write. */
 size_t row_encoded_size(const struct row *row);
 /* Appends the encoded row; returns the view of it, valid until the buffer grows. */
 struct bytes row_encode_buffer(const struct row *row, struct buffer *out);

@@ -1,8 +1,6 @@
 /*
- * schema: tables, their columns and the types of values.
- *
- * A value is its CQL serialisation: integers big-endian, text UTF-8, timestamp milliseconds since 1970. A table is a
- * plain struct without pointers. Pure functions. Encoded form: docs/formats/schema.md.
+ * schema: tables and their columns. A table is a plain struct without pointers. Pure functions. Encoded form:
+ * docs/formats/schema.md.
  */
 #ifndef TRILLIUM_COMMON_MODEL_SCHEMA_H
 #define TRILLIUM_COMMON_MODEL_SCHEMA_H
@@ -14,22 +12,7 @@
 #include "common/base/limits.h"
 #include "common/base/status.h"
 #include "common/model/ids.h"
-
-/* Numbers are on disk and on the wire. */
-enum column_type {
-    TYPE_BIGINT = 1,
-    TYPE_INT = 2,
-    TYPE_SMALLINT = 3,
-    TYPE_TINYINT = 4,
-    TYPE_BOOLEAN = 5,
-    TYPE_TEXT = 6,
-    TYPE_BLOB = 7,
-    TYPE_TIMESTAMP = 8,
-    TYPE_UUID = 9,
-    TYPE_FLOAT = 10,
-    TYPE_DOUBLE = 11,
-    TYPES_END,
-};
+#include "common/model/value.h"
 
 /* What the engine and the merge know of a column beyond its type. */
 enum column_role {
@@ -48,7 +31,7 @@ enum { SCHEMA_NAME_BYTES = 48, TABLE_NAME_BYTES = 2 * SCHEMA_NAME_BYTES, KEY_COL
 
 struct column {
     char name[SCHEMA_NAME_BYTES]; /* lower case, digits, underscore; zero-terminated */
-    uint16_t id;                  /* regular columns only: never reused within a table */
+    uint16_t id;                  /* regular columns: 1..COLUMNS_MAX, never reused within a table; key columns: 0 */
     uint8_t type, role;
     bool descending; /* clustering columns only */
 };
@@ -85,25 +68,12 @@ const struct column *table_column_named(const struct table *table, struct bytes 
 /* The first column with the role, among the regular ones; NULL when none has it. */
 const struct column *table_column_with_role(const struct table *table, enum column_role role);
 
-/* BAD_REQUEST when the table is not well-formed: names, ids ascending and unique, types, a messages table's key. */
+/* BAD_REQUEST when the table is not well-formed: names, ids ascending, types, the key and roles of a messages table. */
 enum status table_check(const struct table *table) MUST_CHECK;
 
 /* The table is well-formed. */
 void table_encode(const struct table *table, struct buffer *out);
 /* Takes exactly one table from the reader; BAD_REQUEST when malformed (whoever reads a disk calls that CORRUPT). */
 enum status table_decode(struct reader *reader, struct table *out) MUST_CHECK;
-
-const char *column_type_name(enum column_type type);
-/* Bytes of every value of the type; 0 when they vary. */
-unsigned column_type_width(enum column_type type);
-/* True when the bytes are a value of the type: the width fits, text is UTF-8, a boolean is 0 or 1. */
-bool value_is_valid(enum column_type type, struct bytes value);
-/* True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF). */
-bool utf8_is_valid(struct bytes text);
-
-/* Values of bigint, timestamp, int, smallint, tinyint, boolean as numbers. The value is valid for its type. */
-int64_t value_to_int(enum column_type type, struct bytes value);
-/* Writes the value into out and returns the view of it; the number fits the type. */
-struct bytes value_of_int(enum column_type type, int64_t number, uint8_t out[8]);
 
 #endif

@@ -86,6 +86,8 @@ struct view {
 void view_encode(const struct view *view, struct buffer *out);
 /* BAD_REQUEST when malformed, out of order, overlapping or of a newer version. */
 enum status view_decode(struct bytes bytes, struct arena *arena, struct view *out) MUST_CHECK;
+/* Makes ranges_by_id of a view that was built by hand; false when two ranges have one id. */
+bool view_index(struct view *view, struct arena *arena) MUST_CHECK;
 /* A copy whose arrays live in the arena. */
 void view_copy(const struct view *view, struct arena *arena, struct view *out);
 
@@ -103,6 +105,7 @@ const struct view_import *view_import_by_id(const struct view *view, uint64_t im
 void view_range_encode(const struct view_range *range, struct buffer *out);
 enum status view_range_decode(struct reader *reader, struct view_range *out) MUST_CHECK;
 
+/* As replica, or as member of the set that a joint phase moves to. */
 bool view_range_has(const struct view_range *range, struct node_id node);
 /* The shard of a node that holds the range; shards > 0. */
 uint16_t view_shard_of(struct range_id range, uint16_t shards);

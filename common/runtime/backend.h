@@ -28,6 +28,8 @@ struct backend_ops {
     void (*wake)(struct backend *backend);
     /* Nothing is in flight any more. */
     void (*destroy)(struct backend *backend);
+    /* Polls readable when a turn is due, for callers with a loop of their own. NULL: there is none. */
+    int (*fd)(struct backend *backend);
 };
 
 struct backend {

@@ -25,8 +25,8 @@ struct escape {
 
 /* Calls body(argument). True when it returned, false when escape_jump ended it. */
 bool escape_run(struct escape *escape, void (*body)(void *argument), void *argument);
-/* As escape_run, for an escape that has been run on this thread before: does not look for the stack's bounds again, which
-   costs a read of /proc/self/maps under sanitizers. */
+/* As escape_run, for an escape that has been run on this thread before: does not look for the stack's bounds again,
+   which costs a read of /proc/self/maps under sanitizers. */
 bool escape_run_again(struct escape *escape, void (*body)(void *argument), void *argument);
 /* On the thread that is inside escape_run with this escape. */
 __attribute__((noreturn)) void escape_jump(struct escape *escape);

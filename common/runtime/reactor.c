@@ -168,6 +168,11 @@ void reactor_step(struct reactor *reactor)
     if (until > reactor->now_ns) reactor->backend->ops->wait(reactor->backend, until);
 }
 
+int reactor_fd(const struct reactor *reactor)
+{
+    return reactor->backend->ops->fd ? reactor->backend->ops->fd(reactor->backend) : -1;
+}
+
 void reactor_run(struct reactor *reactor)
 {
     while (!atomic_load(&reactor->stopping))

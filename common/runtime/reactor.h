@@ -32,6 +32,9 @@ void reactor_destroy(struct reactor *reactor);
 uint64_t reactor_turn(struct reactor *reactor);
 /* One turn and the wait after it. */
 void reactor_step(struct reactor *reactor);
+/* For callers with a loop of their own, instead of reactor_run: poll this descriptor for reading, until the time that
+   reactor_turn returned, then turn. -1 when the backend has none (the simulator's). */
+int reactor_fd(const struct reactor *reactor);
 /* Steps until reactor_stop. */
 void reactor_run(struct reactor *reactor);
 /* Any thread: reactor_run returns after its current turn, now or whenever it is called. */

@@ -70,7 +70,7 @@ struct wal_recovery {
     uint64_t lost_first, lost_last;
     uint32_t damaged_segment;
     uint64_t damaged_offset;
-    char why[160]; /* one sentence for the log, "" when all is well */
+    char why[280]; /* one sentence for the log, "" when all is well */
 };
 
 struct wal_config {
@@ -118,8 +118,7 @@ void wal_sync(struct wal *wal);
 uint64_t wal_last_sequence(const struct wal *wal);
 /* Everything up to it is durable and was told. */
 uint64_t wal_synced_sequence(const struct wal *wal);
-/* Smallest sequence that may still be on the disk; the cost of what is not released. */
-uint64_t wal_first_sequence(const struct wal *wal);
+/* Of its segments on the disk, spares not counted. */
 uint64_t wal_bytes(const struct wal *wal);
 
 /* Nothing up to sequence is needed any more. Segments wholly below are reused or deleted, once a durable group says
@@ -146,6 +145,6 @@ struct wal_logs {
 /* (fiber) The logs in dir; a missing dir has none. */
 enum status wal_list(struct reactor *reactor, const char *dir, struct wal_logs *out) MUST_CHECK;
 /* (fiber) Deletes a log that is not open and whose records are held elsewhere durably. */
-enum status wal_delete(struct reactor *reactor, const char *dir, uint8_t log) MUST_CHECK;
+enum status wal_delete(struct reactor *reactor, const char *dir, uint8_t log, const struct uuid *cluster) MUST_CHECK;
 
 #endif

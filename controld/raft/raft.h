@@ -62,14 +62,13 @@ struct raft_options {
     uint32_t reads_pending_max;     /* read-index requests waiting at a leader; 4096 */
 };
 
-/* What a restart finds on disk (raft_boot.h builds it from log records). All zero: a member that never ran. */
+/* What a restart finds on disk (raft_record.h builds it from log records). All zero: a member that never ran. */
 struct raft_boot {
     struct raft_hard_state hard;
-    struct raft_snapshot snapshot;     /* the durable snapshot; entries begin after it or at most overlap it */
-    struct raft_snapshot log_start;    /* place before entries[0]; all zero: the same as snapshot */
-    struct raft_entry *const *entries; /* contiguous; the core takes references */
+    struct raft_snapshot snapshot;     /* the durable snapshot */
+    struct raft_entry *const *entries; /* contiguous; they begin after the snapshot or earlier; references are taken */
     size_t entries_count;
-    uint64_t applied; /* what the state machine holds; 0 or >= snapshot.index */
+    uint64_t applied; /* what the state machine holds: 0 (wiped) or >= snapshot.index */
 };
 
 struct raft;
@@ -135,17 +134,18 @@ enum status raft_transfer(struct raft *raft, uint64_t to) MUST_CHECK;
 
 /* ---- Work ---- */
 
+/* raft_write_next (raft_record.h) gives the log records of a write in the order that survives a torn tail. */
 struct raft_write {
-    uint64_t token; /* 0: nothing to write */
-    /* In this order; one sync after all of it. */
-    bool install; /* 1: put the received snapshot in place, applied state and all, and begin an empty log */
-    struct raft_snapshot snapshot; /*    after it */
-    bool truncate;                 /* 2: durably cut the log after truncate_after */
-    uint64_t truncate_after;
-    struct raft_entry **entries; /* 3: append these */
-    uint32_t entries_count;
-    bool has_hard; /* 4: store this */
+    uint64_t token; /* 0: nothing to write. In this order, one sync after all of it: */
+    bool has_hard;  /* 1: store this */
     struct raft_hard_state hard;
+    bool install; /* 2: once what was handed out earlier is applied, put the snapshot that the last SNAPSHOT message
+                     told of in the place of the applied state, and begin an empty log after it */
+    struct raft_snapshot snapshot;
+    bool truncate; /* 3: durably cut the log after truncate_after */
+    uint64_t truncate_after;
+    struct raft_entry **entries; /* 4: append these */
+    uint32_t entries_count;
 };
 
 struct raft_read {

@@ -72,7 +72,7 @@ static uint64_t world_time_of(const struct process *process, uint64_t mono_ns)
 {
     if (mono_ns <= process->mono_base_ns) return process->base_ns;
     unsigned __int128 elapsed = (unsigned __int128)(mono_ns - process->mono_base_ns) * 1000000;
-    uint64_t rate = (uint64_t)(1000000 + process->rate_ppm);
+    uint64_t rate = (uint64_t)(INT64_C(1000000) + process->rate_ppm);
     return process->base_ns + (uint64_t)((elapsed + rate - 1) / rate);
 }
 
@@ -447,6 +447,11 @@ bool process_is_running(const struct process *process)
 const char *process_name(const struct process *process)
 {
     return process->name;
+}
+
+struct env *process_env(struct process *process)
+{
+    return &process->env;
 }
 
 struct world *process_world(const struct process *process)

@@ -38,6 +38,8 @@ void process_pause_until(struct process *process, uint64_t at_ns);
 
 bool process_is_running(const struct process *process);
 const char *process_name(const struct process *process);
+/* Of the running incarnation. */
+struct env *process_env(struct process *process);
 struct world *process_world(const struct process *process);
 struct sim_disk *process_disk(const struct process *process);
 /* Starts so far; tells incarnations apart. */

@@ -124,6 +124,7 @@ static enum status fail(struct disk_request *request, int error)
     case ENOENT:
         return STATUS_NOT_FOUND;
     case EEXIST:
+    case ENOTEMPTY:
     case EWOULDBLOCK:
         return STATUS_CONFLICT;
     case ENOSPC:
@@ -194,7 +195,7 @@ static enum status do_read(struct sim_disk *disk, struct disk_request *request)
 static enum status do_write(struct sim_disk *disk, struct disk_request *request)
 {
     struct open_file *file = open_file(disk, request);
-    CHECK(!(file->flags & DISK_READ_ONLY));
+    if (file->flags & DISK_READ_ONLY) return fail(request, EBADF);
     check_alignment(file, request);
     disk->counts.writes++;
     if (!has_room(disk, file->inode, request->offset, request->size)) return fail(request, ENOSPC);
@@ -289,7 +290,7 @@ static enum status do_name(struct sim_disk *disk, struct disk_request *request)
 static enum status do_resize(struct sim_disk *disk, struct disk_request *request)
 {
     struct open_file *file = open_file(disk, request);
-    CHECK(!(file->flags & DISK_READ_ONLY));
+    if (file->flags & DISK_READ_ONLY) return fail(request, EBADF);
     bool grow_only = request->op == DISK_PREALLOCATE;
     if (grow_only && !has_room(disk, file->inode, 0, request->offset)) return fail(request, ENOSPC);
     sim_inode_resize(&disk->tree, file->inode, request->offset, grow_only);

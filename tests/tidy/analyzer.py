@@ -1,13 +1,19 @@
 """Runs gcc -fanalyzer over every file of ours that a preset compiles, with that file's own flags.
 
-Warnings that are wrong are switched off here by name, with the reason; nowhere else.
+Kinds of warnings that are wrong everywhere are switched off here, with the reason; single ones stand in
+analyzer.allow: FILE WARNING, with the reason.
 """
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+import files  # noqa: E402
 
 OFF = [
     # The allocator door never returns NULL, and blocks are handed to other owners that this analysis cannot follow.
@@ -39,9 +45,16 @@ def main():
     with ThreadPoolExecutor(jobs) as pool:
         for lines in pool.map(analyze, entries):
             found.extend(lines)
-    for line in sorted(set(found)):
-        print(line)
-    print(f"analyzer: {len(entries)} files, {len(set(found))} warnings", file=sys.stderr)
+    allowed = {(words[0], words[1]) for words in files.allowed("analyzer")}
+
+    def is_allowed(line):
+        warning = re.search(r"\[-W([a-z-]+)\]", line)
+        return warning is not None and (line.removeprefix(here).split(":")[0], warning.group(1)) in allowed
+
+    found = sorted({line for line in found if not is_allowed(line)})
+    for line in found:
+        print(line.removeprefix(here))
+    print(f"analyzer: {len(entries)} files, {len(found)} warnings", file=sys.stderr)
     sys.exit(1 if found else 0)
 
 

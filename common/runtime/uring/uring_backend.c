@@ -388,7 +388,8 @@ static void uring_destroy(struct backend *base)
     mem_free(backend);
 }
 
-static const struct backend_ops uring_ops = {"uring", uring_submit, uring_poll, uring_wait, uring_wake, uring_destroy};
+static const struct backend_ops uring_ops = {
+    "uring", uring_submit, uring_poll, uring_wait, uring_wake, uring_destroy, NULL};
 
 struct backend *uring_backend_create(struct reactor *reactor, int root_fd)
 {

@@ -119,7 +119,12 @@ static void uv_destroy(struct backend *base)
     mem_free(backend);
 }
 
-static const struct backend_ops uv_ops = {"uv", uv_submit, uv_poll, uv_wait, uv_wake, uv_destroy};
+static int uv_fd(struct backend *base)
+{
+    return uv_backend_fd(&of(base)->loop);
+}
+
+static const struct backend_ops uv_ops = {"uv", uv_submit, uv_poll, uv_wait, uv_wake, uv_destroy, uv_fd};
 
 struct backend *uv_backend_create(struct reactor *reactor, int root_fd)
 {

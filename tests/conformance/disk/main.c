@@ -1,5 +1,6 @@
 /* The disk suite on the real backends, in a directory of its own that is removed afterwards. */
 #include <ftw.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,12 +51,28 @@ static void place_step(void *context, struct reactor *reactor)
     reactor_step(reactor);
 }
 
+/* As a caller with a loop of its own does it. */
+static void caller_step(void *context, struct reactor *reactor)
+{
+    struct real_place *place = context;
+    uint64_t until = reactor_turn(reactor);
+    struct pollfd waiting = {.fd = reactor_fd(reactor), .events = POLLIN};
+    uint64_t now = env_mono_ns(env_real_env(place->real));
+    if (until == REACTOR_NEVER)
+        CHECK(poll(&waiting, 1, -1) == 1);
+    else if (until > now)
+        CHECK(poll(&waiting, 1, (int)((until - now) / 1000000) + 1) >= 0);
+}
+
 int main(void)
 {
     char why[URING_WHY_BYTES];
     struct real_place uv = {.backend = ENV_BACKEND_UV}, uring = {.backend = ENV_BACKEND_URING};
     struct disk_place place = {"uv", &uv, place_open, place_close, place_step};
     unsigned failed = disk_suite_run(&place);
+    place.step = caller_step;
+    failed += disk_suite_run(&place);
+    place.step = place_step;
     place.name = "uring";
     place.context = &uring;
     if (uring_is_available(why))

@@ -1,0 +1,129 @@
+#include "common/runtime/identity.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+#include "common/runtime/env.h"
+#include "common/runtime/file_header.h"
+#include "common/runtime/reactor.h"
+
+#define IDENTITY_PATH "identity"
+
+enum {
+    MAJOR = 1,
+    COPY_BYTES = DISK_BLOCK_BYTES,
+    BODY_BYTES = 16 + 8 + 8 + 8, /* daemon, boot, mark, generation */
+    USED_BYTES = FILE_HEADER_BYTES + BODY_BYTES + 4,
+};
+
+static void encode(const struct identity_file *file, uint8_t *out)
+{
+    const struct identity *identity = &file->identity;
+    struct file_header header = {
+        .kind = FILE_IDENTITY, .major = MAJOR, .cluster = identity->cluster, .file_id = file->generation % 2};
+    file_header_encode(&header, out);
+    struct writer writer = writer_of(out + FILE_HEADER_BYTES, COPY_BYTES - FILE_HEADER_BYTES);
+    write_bytes(&writer, bytes_of(identity->daemon.bytes, sizeof identity->daemon.bytes));
+    write_u64(&writer, identity->boot);
+    write_u64(&writer, (uint64_t)identity->mark);
+    write_u64(&writer, file->generation);
+    write_u32(&writer, crc32c(0, out + FILE_HEADER_BYTES, BODY_BYTES));
+    CHECK(writer_ok(&writer));
+}
+
+static enum status decode(const uint8_t *copy, const struct uuid *cluster, struct identity_file *out, char *why)
+{
+    struct file_header header;
+    struct file_header_expected expected = {FILE_IDENTITY, MAJOR, cluster};
+    enum status status =
+        file_header_decode(bytes_of(copy, COPY_BYTES), &expected, &header, why, IDENTITY_WHY_BYTES - 32);
+    if (status != STATUS_OK) return status;
+    struct reader reader = reader_of(bytes_of(copy + FILE_HEADER_BYTES, BODY_BYTES + 4));
+    struct bytes daemon = read_bytes(&reader, 16);
+    out->identity.cluster = header.cluster;
+    out->identity.boot = read_u64(&reader);
+    out->identity.mark = (int64_t)read_u64(&reader);
+    out->generation = read_u64(&reader);
+    uint32_t crc = read_u32(&reader);
+    memcpy(out->identity.daemon.bytes, daemon.data, 16);
+    if (crc == crc32c(0, copy + FILE_HEADER_BYTES, BODY_BYTES)) return STATUS_OK;
+    snprintf(why, IDENTITY_WHY_BYTES - 32, "wrong checksum");
+    return STATUS_CORRUPT;
+}
+
+static enum status write_next(struct identity_file *file)
+{
+    file->generation++;
+    uint8_t *copy = mem_alloc_aligned(DISK_BLOCK_BYTES, COPY_BYTES);
+    memset(copy, 0, COPY_BYTES);
+    encode(file, copy);
+    enum status status = disk_write(file->reactor, file->file, copy, COPY_BYTES, (file->generation % 2) * COPY_BYTES);
+    if (status == STATUS_OK) status = disk_sync(file->reactor, file->file);
+    mem_free(copy);
+    return status;
+}
+
+/* Reads whichever copies are whole; the newer generation wins. */
+static enum status read_copies(struct identity_file *file, const struct uuid *cluster, uint64_t size, char *why)
+{
+    uint8_t *copies = mem_alloc_aligned(DISK_BLOCK_BYTES, 2 * COPY_BYTES);
+    memset(copies, 0, 2 * COPY_BYTES);
+    enum status status = STATUS_OK, worst = STATUS_CORRUPT;
+    bool found = false;
+    uint32_t present = size >= 2 * COPY_BYTES ? 2 * COPY_BYTES : size >= COPY_BYTES ? COPY_BYTES : 0;
+    if (present) status = disk_read(file->reactor, file->file, copies, present, 0);
+    for (unsigned i = 0; status == STATUS_OK && i < 2; i++) {
+        struct identity_file copy = *file;
+        enum status judged = decode(copies + i * COPY_BYTES, cluster, &copy, why);
+        if (judged == STATUS_CONFLICT) worst = STATUS_CONFLICT;
+        if (judged != STATUS_OK || (found && copy.generation < file->generation)) continue;
+        *file = copy;
+        found = true;
+    }
+    mem_free(copies);
+    if (status != STATUS_OK) return status;
+    return worst == STATUS_CONFLICT ? STATUS_CONFLICT : found ? STATUS_OK : STATUS_CORRUPT;
+}
+
+enum status identity_open(
+    struct reactor *reactor, const struct uuid *cluster, struct identity_file *out, char why[IDENTITY_WHY_BYTES])
+{
+    struct identity_file file = {.reactor = reactor, .file = {-1}};
+    char reason[IDENTITY_WHY_BYTES] = "";
+    uint64_t size = 0;
+    enum status status = disk_open(reactor, IDENTITY_PATH, DISK_CREATE, &file.file);
+    if (status == STATUS_OK) status = disk_size(reactor, file.file, &size);
+    if (status == STATUS_OK && size == 0) {
+        file.identity.cluster = *cluster;
+        env_entropy(reactor_env(reactor), file.identity.daemon.bytes, sizeof file.identity.daemon.bytes);
+    } else if (status == STATUS_OK) {
+        status = read_copies(&file, cluster, size, reason);
+    }
+    if (status == STATUS_OK) {
+        file.identity.boot++;
+        status = write_next(&file);
+    }
+    if (status == STATUS_OK && size < 2 * COPY_BYTES) status = write_next(&file);
+    if (status == STATUS_OK) status = disk_sync_dir(reactor, "");
+    if (status != STATUS_OK) {
+        snprintf(why, IDENTITY_WHY_BYTES, "identity: %.200s", reason[0] ? reason : status_text(status));
+        if (file.file.handle >= 0) disk_close(reactor, &file.file);
+        return status;
+    }
+    *out = file;
+    return STATUS_OK;
+}
+
+enum status identity_set_mark(struct identity_file *file, int64_t mark)
+{
+    file->identity.mark = mark;
+    return write_next(file);
+}
+
+void identity_close(struct identity_file *file)
+{
+    disk_close(file->reactor, &file->file);
+}

@@ -1,0 +1,41 @@
+/*
+ * identity: who a data directory belongs to: cluster, daemon, how often it was started, and a mark that a daemon keeps
+ * ahead of what it promises (docs/formats/identity.md). The file holds two copies, written in turn, so that a torn
+ * write leaves the one before.
+ */
+#ifndef TRILLIUM_COMMON_RUNTIME_IDENTITY_H
+#define TRILLIUM_COMMON_RUNTIME_IDENTITY_H
+
+#include <stddef.h>
+
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/runtime/disk.h"
+
+enum { IDENTITY_WHY_BYTES = 256 };
+
+struct identity {
+    struct uuid cluster;
+    struct uuid daemon; /* made at the first start, never changed */
+    uint64_t boot;      /* 1 at the first start */
+    int64_t mark;       /* routers: no id above this time (ms since 1970) has been given out; others: 0 */
+};
+
+struct identity_file {
+    struct identity identity;
+    struct reactor *reactor;
+    struct disk_file file;
+    uint64_t generation;
+};
+
+/* (fiber) Opens or makes the file "identity", counts the start and makes that durable. CONFLICT: the directory belongs
+   to another cluster or a newer format wrote it; CORRUPT: both copies are damaged; IO, NO_SPACE. why says it in a
+   sentence. */
+enum status identity_open(struct reactor *reactor, const struct uuid *cluster, struct identity_file *out,
+    char why[IDENTITY_WHY_BYTES]) MUST_CHECK;
+/* (fiber) Durable when it returns OK. */
+enum status identity_set_mark(struct identity_file *file, int64_t mark) MUST_CHECK;
+/* (fiber) */
+void identity_close(struct identity_file *file);
+
+#endif

@@ -1,0 +1,103 @@
+#include "routerd/api/makers.h"
+
+#include "common/base/check.h"
+#include "common/model/snowflake.h"
+
+void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, _Atomic int64_t *ceiling_ms)
+{
+    *makers = (struct makers){.floor_unix_ms = floor_unix_ms, .last_ms = floor_unix_ms, .ceiling_ms = ceiling_ms};
+    makers->may_lease_at_ns = now_ns + (uint64_t)LEASE_REUSE_MS * 1000000;
+    makers->sequence = SNOWFLAKE_SEQUENCES;
+}
+
+void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count)
+{
+    for (unsigned i = 0; i < count && makers->count < MAKERS_MAX; i++) {
+        makers->numbers[makers->count] = numbers[i];
+        makers->leases[makers->count] = (struct maker_lease){.floor_unix_ms = makers->floor_unix_ms};
+        makers->count++;
+    }
+}
+
+static unsigned position_of(const struct makers *makers, uint16_t number)
+{
+    for (unsigned i = 1; i < makers->count; i++)
+        if (makers->numbers[i] == number) return i;
+    return 0;
+}
+
+/* The instance may use the number until now + LEASE_MS by its clock, which started before now. */
+static void extend(struct maker_lease *lease, uint64_t now_ns, int64_t wall_ms)
+{
+    int64_t highest = wall_ms + LEASE_REUSE_MS;
+    lease->free_at_ns = now_ns + (uint64_t)LEASE_REUSE_MS * 1000000;
+    if (highest > lease->floor_unix_ms) lease->floor_unix_ms = highest;
+    lease->leased = true;
+}
+
+static bool ceiling_covers(const struct makers *makers, int64_t unix_ms)
+{
+    return atomic_load_explicit(makers->ceiling_ms, memory_order_acquire) >= unix_ms;
+}
+
+enum status makers_lease(struct makers *makers, const struct uuid *instance, uint16_t held, uint64_t now_ns,
+    int64_t wall_ms, struct maker_lease *out, uint16_t *out_number)
+{
+    if (!ceiling_covers(makers, wall_ms + LEASE_REUSE_MS)) return STATUS_UNAVAILABLE;
+    struct maker_lease *own = &makers->leases[position_of(makers, held)];
+    if (own != &makers->leases[0] && own->leased && uuid_equal(&own->instance, instance)) {
+        extend(own, now_ns, wall_ms);
+        *out = *own;
+        *out_number = held;
+        out->floor_unix_ms = INT64_MIN; /* its own ids are no danger to it */
+        return STATUS_OK;
+    }
+    if (makers->count < 2 || now_ns < makers->may_lease_at_ns) return STATUS_UNAVAILABLE;
+    for (unsigned tried = 0; tried < makers->count - 1; tried++) {
+        unsigned at = 1 + (makers->next + tried) % (makers->count - 1);
+        struct maker_lease *lease = &makers->leases[at];
+        /* Waiting for a floor that lies ahead would stall the instance: such a number rests. */
+        if ((lease->leased && now_ns < lease->free_at_ns) || lease->floor_unix_ms > wall_ms) continue;
+        makers->next = at;
+        lease->instance = *instance;
+        *out = *lease;
+        *out_number = makers->numbers[at];
+        extend(lease, now_ns, wall_ms);
+        return STATUS_OK;
+    }
+    return STATUS_UNAVAILABLE;
+}
+
+void makers_return(struct makers *makers, const struct uuid *instance, uint64_t now_ns, int64_t wall_ms)
+{
+    for (unsigned i = 1; i < makers->count; i++) {
+        struct maker_lease *lease = &makers->leases[i];
+        if (!lease->leased || !uuid_equal(&lease->instance, instance)) continue;
+        lease->leased = false;
+        lease->free_at_ns = now_ns;
+        lease->floor_unix_ms = wall_ms + 1000; /* what it made, it made on this clock, some frames ago */
+    }
+}
+
+enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_ms, uint64_t *out)
+{
+    CHECK(count > 0 && count <= RESERVE_MAX);
+    if (makers->count == 0) return STATUS_UNAVAILABLE;
+    int64_t ms = makers->last_ms;
+    unsigned sequence = makers->sequence;
+    if (wall_ms > ms) {
+        ms = wall_ms;
+        sequence = 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (sequence >= SNOWFLAKE_SEQUENCES) {
+            ms++;
+            sequence = 0;
+        }
+        out[i] = snowflake_make(ms, makers->numbers[0], (uint8_t)sequence++);
+    }
+    if (!ceiling_covers(makers, ms)) return STATUS_UNAVAILABLE;
+    makers->last_ms = ms;
+    makers->sequence = (uint8_t)sequence;
+    return STATUS_OK;
+}

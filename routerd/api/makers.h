@@ -1,0 +1,61 @@
+/*
+ * makers: the maker numbers of one worker, leased to client instances, and one of its own for Reserve.
+ *
+ * A lease lasts 5 s from when the instance sent the request that was last answered, on the instance's own clock; the
+ * number is leased again only 10 s after that answer, and only for ids above the highest that the instance can have
+ * made. Nothing is leased in the first 10 s after the start, since the leases of before are not remembered; Reserve
+ * serves meanwhile, above the high-water mark that the router keeps on disk ahead of every id it can be blamed for.
+ * Pure but for the clocks it is given.
+ */
+#ifndef TRILLIUM_ROUTERD_API_MAKERS_H
+#define TRILLIUM_ROUTERD_API_MAKERS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+
+enum {
+    MAKERS_BLOCK = 256,        /* numbers that controld gives at a time */
+    MAKERS_MAX = MAKERS_BLOCK, /* of one worker */
+    LEASE_MS = 5000,
+    LEASE_REUSE_MS = 10000,
+    RESERVE_MAX = 1024,
+};
+
+struct maker_lease {
+    struct uuid instance;
+    uint64_t free_at_ns;   /* monotonic: may be leased again */
+    int64_t floor_unix_ms; /* ids above it only */
+    bool leased;
+};
+
+struct makers {
+    uint16_t numbers[MAKERS_MAX];
+    struct maker_lease leases[MAKERS_MAX];
+    unsigned count;
+    unsigned next; /* where the search for a free one begins */
+    uint64_t may_lease_at_ns;
+    int64_t last_ms;             /* of the last reserved id */
+    uint8_t sequence;            /* next in that millisecond */
+    int64_t floor_unix_ms;       /* high-water mark of the run before */
+    _Atomic int64_t *ceiling_ms; /* ids up to this time are covered by the mark on disk */
+};
+
+/* ceiling_ms is shared by the workers and moved by the router. */
+void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, _Atomic int64_t *ceiling_ms);
+/* Adds numbers; the first one ever is kept for Reserve. */
+void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count);
+
+/* Leases or renews; out->floor_unix_ms tells above which time ids may be made (a renewal: INT64_MIN). UNAVAILABLE: none
+   is free now, or it is too early: use Reserve. A renewal of a number that is not held any more gives another one. */
+enum status makers_lease(struct makers *makers, const struct uuid *instance, uint16_t held, uint64_t now_ns,
+    int64_t wall_ms, struct maker_lease *out, uint16_t *out_number) MUST_CHECK;
+/* The instance said goodbye: its number is free once its last ids lie in the past. */
+void makers_return(struct makers *makers, const struct uuid *instance, uint64_t now_ns, int64_t wall_ms);
+/* count ascending ids, 0 < count <= RESERVE_MAX. UNAVAILABLE: no number yet, or the mark on disk is behind. */
+enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_ms, uint64_t *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * worker: one reactor of routerd with everything that client calls need: coordinator, boarding, ids.
+ *
+ * A channel belongs to one worker in the router ring, so that its reads meet in one place; any worker serves any
+ * channel right. Workers share nothing but immutable views and the id clock's high-water mark.
+ */
+#ifndef TRILLIUM_ROUTERD_API_WORKER_H
+#define TRILLIUM_ROUTERD_API_WORKER_H
+
+#include "common/cluster/controllers.h"
+#include "common/cluster/shared_view.h"
+#include "common/obs/metrics.h"
+#include "routerd/api/makers.h"
+#include "routerd/coalesce/coalesce.h"
+#include "routerd/coordinator/coordinator.h"
+#include "routerd/coordinator/tally.h"
+
+struct router;
+
+struct worker_metrics {
+    struct metrics_counter *calls, *failures, *unknown;
+    struct metrics_gauge *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions;
+    struct histogram *read, *write;
+};
+
+struct worker {
+    struct router *router;
+    unsigned index;
+    struct reactor *reactor;
+    struct rpc *rpc;
+    struct rpc_listener *internal, *clients; /* NULL until they listen */
+    struct controllers *controllers;
+    struct shared_view *view; /* held; NULL until the first */
+    struct coordinator coordinator;
+    struct coalesce coalesce;
+    struct makers makers;
+    struct list ring_waiters; /* parked RING calls */
+    struct timer tick;        /* once a second: parked calls, counters */
+    struct worker_metrics metrics;
+    uint64_t calls, failures;
+};
+
+/* The handlers, by file. Their context is the worker. */
+struct worker_handlers {
+    const struct rpc_handler *handlers;
+    unsigned count;
+};
+extern const struct worker_handlers MESSAGE_HANDLERS, LIST_HANDLERS, CHANNEL_HANDLERS, ID_HANDLERS;
+
+/* Takes the view over (holds it) and answers parked RING calls. */
+void worker_use_view(struct worker *worker, struct shared_view *view);
+
+/* Answers a client's call and counts it: slow and failed ones leave a line with their trace. */
+void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body);
+/* What is left of the request's budget, for the calls that serve it. */
+uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request *request);
+/* BAD_REQUEST for a level that is not one. */
+enum status worker_level(unsigned wire, enum level *out) MUST_CHECK;
+
+#endif
