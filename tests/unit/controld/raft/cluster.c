@@ -537,12 +537,13 @@ void cluster_settle(struct cluster *cluster)
 {
     bool moved = true;
     while (moved && !cluster->why[0]) {
-        moved = cluster->messages_count > 0;
+        moved = false;
         for (int i = 0; i < cluster->count; i++) {
-            moved |= cluster->nodes[i].raft && cluster->nodes[i].writes_count > 0;
             cluster_process(cluster, (uint64_t)i + 1);
+            moved |= cluster->nodes[i].raft && cluster->nodes[i].writes_count > 0;
             cluster_sync(cluster, (uint64_t)i + 1, SIZE_MAX);
         }
+        moved |= cluster->messages_count > 0;
         cluster_deliver_all(cluster, 0, 0);
     }
 }

@@ -87,3 +87,8 @@ Test(raft_random, an_append_answer_before_its_sync_is_found)
 {
     cr_assert_neq(seeds_to_find("append_answer_before_sync", false, 5), 0);
 }
+
+Test(raft_random, a_commit_by_counting_older_terms_is_found)
+{
+    cr_assert_neq(seeds_to_find("commit_older_term", false, SEEDS), 0);
+}
