@@ -29,6 +29,8 @@ const char *file_kind_name(enum file_kind kind)
         return "snapshot";
     case FILE_HINTS:
         return "hints";
+    case FILE_MAKERS:
+        return "makers";
     }
     return "?";
 }

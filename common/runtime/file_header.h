@@ -24,6 +24,7 @@ enum file_kind {
     FILE_VIEW = 6,
     FILE_SNAPSHOT = 7,
     FILE_HINTS = 8,
+    FILE_MAKERS = 9,
 };
 
 struct file_header {

@@ -1,10 +1,8 @@
 #include "routerd/coordinator/replicas.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/cluster/address.h"
 #include "proto/replica.pb-c.h"
 #include "routerd/coordinator/coordinator.h"
 
@@ -46,17 +44,6 @@ static uint64_t key_of(struct node_id node, uint16_t shard)
     return (uint64_t)node.value << 16 | shard;
 }
 
-/* The rpc address of a shard: its node's address with the port of shard 0 moved up by the shard. */
-static bool shard_address(const struct view_node *node, uint16_t shard, char out[ADDRESS_BYTES + 8])
-{
-    const char *colon = strrchr(node->address, ':');
-    if (!colon) return false;
-    unsigned long port = strtoul(colon + 1, NULL, 10) + shard;
-    if (port == 0 || port > 65535) return false;
-    snprintf(out, ADDRESS_BYTES + 8, "%.*s:%lu", (int)(colon - node->address), node->address, port);
-    return true;
-}
-
 static void probed(struct rpc_call *call, const struct rpc_reply *reply)
 {
     struct replica *replica = CONTAINER_OF(call, struct replica, probe);
@@ -94,8 +81,8 @@ struct replica *replicas_get(struct coordinator *coordinator, struct node_id nod
     uint16_t shard = view_shard_of(range, node->shards);
     struct replica *replica = map_get(&coordinator->replicas.by_key, key_of(node_id, shard));
     if (replica) return replica;
-    char address[ADDRESS_BYTES + 8];
-    if (!shard_address(node, shard, address)) return NULL;
+    char address[ADDRESS_BYTES];
+    if (address_shift(node->address, PORT_RPC + shard, address) != STATUS_OK) return NULL;
     struct rpc_peer_options options = {.address = address, .kind = RPC_INTERNAL, .roles = RPC_ROLE_BIT(RPC_ROLE_NODE)};
     struct rpc_peer *peer;
     if (rpc_peer_create(coordinator->rpc, &options, &peer) != STATUS_OK) return NULL;
@@ -118,8 +105,9 @@ void replicas_follow_view(struct coordinator *coordinator)
     uint64_t key;
     for (struct replica *replica; (replica = map_next(&coordinator->replicas.by_key, &position, &key));) {
         const struct view_node *node = view_node_by_id(coordinator->view, replica->node);
-        char address[ADDRESS_BYTES + 8];
-        bool same = node && replica->shard < node->shards && shard_address(node, replica->shard, address) &&
+        char address[ADDRESS_BYTES];
+        bool same = node && replica->shard < node->shards &&
+                    address_shift(node->address, PORT_RPC + replica->shard, address) == STATUS_OK &&
                     strcmp(address, rpc_peer_address(replica->peer)) == 0;
         if (same)
             map_put(&kept, key, replica);

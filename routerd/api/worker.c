@@ -1,0 +1,49 @@
+#include "routerd/api/worker.h"
+
+#include "common/base/check.h"
+#include "routerd/api/ids.h"
+
+enum { SLOW_MS = 250 };
+
+uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request *request)
+{
+    uint64_t now = reactor_now_ns(worker->reactor);
+    uint64_t left = request->deadline_ns > now ? (request->deadline_ns - now) / 1000 : 0;
+    /* What is answered to the client must still reach it. */
+    left -= left / 16;
+    if (left > (uint64_t)CALL_BUDGET_MS_MAX * 1000) left = (uint64_t)CALL_BUDGET_MS_MAX * 1000;
+    return left < 1000 ? 1000 : (uint32_t)left;
+}
+
+enum status worker_level(unsigned wire, enum level *out)
+{
+    if (wire < LEVEL_ONE_OF_N || wire > LEVEL_ALL_OF_N) return STATUS_BAD_REQUEST;
+    *out = (enum level)wire;
+    return STATUS_OK;
+}
+
+void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body)
+{
+    enum status_class class = status_class(status);
+    worker->calls++;
+    metrics_count(worker->metrics.calls, 1);
+    if (class == STATUS_CLASS_RETRY || class == STATUS_CLASS_UNKNOWN || class == STATUS_CLASS_LOCAL) {
+        worker->failures++;
+        metrics_count(worker->metrics.failures, 1);
+        if (class == STATUS_CLASS_UNKNOWN) metrics_count(worker->metrics.unknown, 1);
+        if (!request->cancelled)
+            LOG(reactor_log(worker->reactor), WARN, "call.failed", "method=%s status=%s trace=%016llx from=%s",
+                method_name(request->method), status_name(status), (unsigned long long)request->trace, request->remote);
+    }
+    struct rpc_answer answer = {.retry_after_us = class == STATUS_CLASS_RETRY ? 20000 : 0, .body = body};
+    rpc_answer(request, status, &answer);
+}
+
+void worker_use_view(struct worker *worker, struct shared_view *view)
+{
+    struct shared_view *old = worker->view;
+    worker->view = shared_view_hold(view);
+    coordinator_use_view(&worker->coordinator, &worker->view->view);
+    shared_view_release(old);
+    ids_answer_ring_waiters(worker, true);
+}

@@ -1,0 +1,145 @@
+#include "routerd/api/worker_setup.h"
+
+#include <stdio.h>
+
+#include "common/base/check.h"
+#include "common/base/mem.h"
+#include "common/cluster/address.h"
+#include "proto/admin.pb-c.h"
+#include "routerd/api/ids.h"
+#include "routerd/api/lists.h"
+
+enum { TICK_MS = 1000, CLIENT_PIPES_MAX = 384, HANDLERS_MAX = 32 };
+
+static void handle_status(void *context, struct rpc_request *request)
+{
+    struct worker *worker = context;
+    Trillium__V1__RouterStatusAnswer answer = TRILLIUM__V1__ROUTER_STATUS_ANSWER__INIT;
+    answer.version = (char *)(uintptr_t)TRILLIUM_VERSION;
+    answer.workers = 1;
+    answer.view_version = worker->view ? worker->view->view.version : 0;
+    answer.calls = worker->calls;
+    answer.failures = worker->failures;
+    answer.boarded = worker->coalesce.joined;
+    size_t position = 0;
+    for (struct replica *replica; (replica = map_next(&worker->coordinator.replicas.by_key, &position, NULL));) {
+        answer.nodes_up += replica_is_up(replica);
+        answer.nodes_suspected += replica->suspected;
+    }
+    struct rpc_answer reply = {.body = RPC_MESSAGE(&answer)};
+    rpc_answer(request, STATUS_OK, &reply);
+}
+
+static void tick(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, tick);
+    const struct coordinator_counters *counters = &worker->coordinator.counters;
+    ids_answer_ring_waiters(worker, false);
+    metrics_set(worker->metrics.flights, (int64_t)worker->coalesce.flights);
+    metrics_set(worker->metrics.boarded, (int64_t)worker->coalesce.joined);
+    metrics_set(worker->metrics.mismatches, (int64_t)counters->mismatches);
+    metrics_set(worker->metrics.write_backs, (int64_t)counters->write_backs);
+    metrics_set(worker->metrics.hedges, (int64_t)counters->hedges);
+    metrics_set(worker->metrics.suspicions, (int64_t)worker->coordinator.replicas.suspicions);
+    timer_start_in(timer, (uint64_t)TICK_MS * 1000000);
+}
+
+static void make_metrics(struct worker *worker, struct metrics *metrics)
+{
+    struct worker_metrics *m = &worker->metrics;
+    m->calls = metrics_counter(metrics, "trillium_router_calls_total", "", "client calls answered");
+    m->failures = metrics_counter(
+        metrics, "trillium_router_failures_total", "", "client calls answered with a class RETRY or UNKNOWN");
+    m->unknown = metrics_counter(metrics, "trillium_router_unknown_total", "", "client calls whose outcome is unknown");
+    m->flights = metrics_gauge(metrics, "trillium_router_flights", "", "reads sent to replicas");
+    m->boarded = metrics_gauge(metrics, "trillium_router_boarded", "", "reads that joined a waiting flight");
+    m->mismatches = metrics_gauge(metrics, "trillium_router_mismatches", "", "reads whose digests differed");
+    m->write_backs = metrics_gauge(metrics, "trillium_router_write_backs", "", "write-backs sent");
+    m->hedges = metrics_gauge(metrics, "trillium_router_hedges", "", "reads sent to one replica more");
+    m->suspicions = metrics_gauge(metrics, "trillium_router_suspicions", "", "times a replica was suspected");
+    m->read = metrics_latency(metrics, "trillium_router_read_seconds", "", "from boarding to landing");
+    m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");
+}
+
+static unsigned gather_handlers(struct worker *worker, struct rpc_handler out[HANDLERS_MAX])
+{
+    const struct worker_handlers *all[] = {&MESSAGE_HANDLERS, &LIST_HANDLERS, &CHANNEL_HANDLERS, &ID_HANDLERS};
+    unsigned count = 0;
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        for (unsigned k = 0; k < all[i]->count; k++) {
+            CHECK(count < HANDLERS_MAX - 1);
+            out[count] = all[i]->handlers[k];
+            out[count++].context = worker;
+        }
+    out[count++] = (struct rpc_handler){METHOD_ADMIN_ROUTER_STATUS, RPC_ROLES_ALL, handle_status, worker};
+    return count;
+}
+
+static enum status listen_at(struct worker *worker, const char *address)
+{
+    struct rpc_handler handlers[HANDLERS_MAX];
+    char at[ADDRESS_BYTES];
+    struct rpc_listen_options options = {.address = at, .kind = RPC_INTERNAL, .handlers = handlers};
+    options.handlers_count = gather_handlers(worker, handlers);
+    enum status status = address_shift(address, PORT_RPC + worker->index, at);
+    if (status == STATUS_OK) status = rpc_listen(worker->rpc, &options, &worker->internal);
+    if (status == STATUS_OK) status = address_shift(address, PORT_CLIENTS + worker->index, at);
+    options.kind = RPC_CLIENT;
+    options.pipes_max = CLIENT_PIPES_MAX;
+    if (status == STATUS_OK) status = rpc_listen(worker->rpc, &options, &worker->clients);
+    return status;
+}
+
+enum status worker_init(struct worker *worker, const struct worker_options *options)
+{
+    struct reactor *reactor = options->host->reactors[options->index];
+    *worker = (struct worker){.router = options->router, .index = options->index, .reactor = reactor};
+    struct rpc_options rpc = {.reactor = reactor, .self = options->self};
+    worker->rpc = rpc_create(&rpc);
+    enum status status =
+        controllers_create(worker->rpc, options->controllers, options->controllers_count, &worker->controllers);
+    if (status == STATUS_OK) status = listen_at(worker, options->address);
+    if (status != STATUS_OK) {
+        if (worker->controllers) controllers_destroy(worker->controllers);
+        rpc_destroy(worker->rpc);
+        return status;
+    }
+    coordinator_init(&worker->coordinator, reactor, worker->rpc);
+    coalesce_init(&worker->coalesce, reactor, lists_depart, worker);
+    makers_init(&worker->makers, env_mono_ns(options->host->env), INT64_MAX, options->ceiling_ms);
+    list_init(&worker->ring_waiters);
+    make_metrics(worker, options->host->metrics);
+    timer_init(&worker->tick, reactor, tick);
+    timer_start_in(&worker->tick, (uint64_t)TICK_MS * 1000000);
+    return STATUS_OK;
+}
+
+void worker_drain(struct worker *worker, void (*done)(void *context), void *context)
+{
+    timer_stop(&worker->tick);
+    if (worker->view) ids_answer_ring_waiters(worker, true);
+    rpc_goodbye(worker->rpc, done, context);
+}
+
+void worker_fini(struct worker *worker)
+{
+    coalesce_fini(&worker->coalesce);
+    coordinator_fini(&worker->coordinator);
+    controllers_destroy(worker->controllers);
+    rpc_destroy(worker->rpc);
+    shared_view_release(worker->view);
+}
+
+bool worker_reaches_quorums(struct worker *worker)
+{
+    if (!worker->view || worker->view->view.ranges_count == 0) return false;
+    const struct view *view = &worker->view->view;
+    for (unsigned i = 0; i < view->ranges_count; i++) {
+        struct replica *replicas[REPLICAS_MAX];
+        unsigned count = coordinator_replicas(&worker->coordinator, &view->ranges[i], replicas), up = 0;
+        for (unsigned k = 0; k < count; k++)
+            up += replica_is_up(replicas[k]);
+        if (up < level_needed(LEVEL_QUORUM_OF_N, view->ranges[i].replicas_count)) return false;
+    }
+    return true;
+}
