@@ -66,6 +66,28 @@ static enum status write_next(struct identity_file *file)
     return status;
 }
 
+/* Both copies, one after the other: a torn write leaves the other copy, and once this has returned a copy that rots
+   takes neither a boot nor a mark back. */
+static enum status write_both(struct identity_file *file)
+{
+    enum status status = write_next(file);
+    return status == STATUS_OK ? write_next(file) : status;
+}
+
+/* The first identity appears whole or not at all. */
+static enum status create(struct identity_file *file, const struct uuid *cluster)
+{
+    file->identity.cluster = *cluster;
+    env_entropy(reactor_env(file->reactor), file->identity.daemon.bytes, sizeof file->identity.daemon.bytes);
+    uint8_t *copies = mem_zalloc(2 * COPY_BYTES);
+    for (file->generation = 0; file->generation < 2; file->generation++)
+        encode(file, copies + file->generation * COPY_BYTES);
+    file->generation = 1;
+    enum status status = disk_replace_file(file->reactor, IDENTITY_PATH, copies, 2 * COPY_BYTES);
+    mem_free(copies);
+    return status;
+}
+
 /* Reads whichever copies are whole; the newer generation wins. */
 static enum status read_copies(struct identity_file *file, const struct uuid *cluster, uint64_t size, char *why)
 {
@@ -94,20 +116,17 @@ enum status identity_open(
     struct identity_file file = {.reactor = reactor, .file = {-1}};
     char reason[IDENTITY_WHY_BYTES] = "";
     uint64_t size = 0;
-    enum status status = disk_open(reactor, IDENTITY_PATH, DISK_CREATE, &file.file);
-    if (status == STATUS_OK) status = disk_size(reactor, file.file, &size);
-    if (status == STATUS_OK && size == 0) {
-        file.identity.cluster = *cluster;
-        env_entropy(reactor_env(reactor), file.identity.daemon.bytes, sizeof file.identity.daemon.bytes);
-    } else if (status == STATUS_OK) {
-        status = read_copies(&file, cluster, size, reason);
+    enum status status = disk_open(reactor, IDENTITY_PATH, 0, &file.file);
+    if (status == STATUS_NOT_FOUND) {
+        status = create(&file, cluster);
+        if (status == STATUS_OK) status = disk_open(reactor, IDENTITY_PATH, 0, &file.file);
     }
+    if (status == STATUS_OK) status = disk_size(reactor, file.file, &size);
+    if (status == STATUS_OK) status = read_copies(&file, cluster, size, reason);
     if (status == STATUS_OK) {
         file.identity.boot++;
-        status = write_next(&file);
+        status = write_both(&file);
     }
-    if (status == STATUS_OK && size < 2 * COPY_BYTES) status = write_next(&file);
-    if (status == STATUS_OK) status = disk_sync_dir(reactor, "");
     if (status != STATUS_OK) {
         snprintf(why, IDENTITY_WHY_BYTES, "identity: %.200s", reason[0] ? reason : status_text(status));
         if (file.file.handle >= 0) disk_close(reactor, &file.file);
@@ -120,7 +139,7 @@ enum status identity_open(
 enum status identity_set_mark(struct identity_file *file, int64_t mark)
 {
     file->identity.mark = mark;
-    return write_next(file);
+    return write_both(file);
 }
 
 void identity_close(struct identity_file *file)

@@ -1,7 +1,7 @@
 /*
  * identity: who a data directory belongs to: cluster, daemon, how often it was started, and a mark that a daemon keeps
- * ahead of what it promises (docs/formats/identity.md). The file holds two copies, written in turn, so that a torn
- * write leaves the one before.
+ * ahead of what it promises (docs/formats/identity.md). The file holds two copies, written one after the
+ * other, so that a torn write or a flipped bit leaves one.
  */
 #ifndef TRILLIUM_COMMON_RUNTIME_IDENTITY_H
 #define TRILLIUM_COMMON_RUNTIME_IDENTITY_H
