@@ -66,6 +66,7 @@ struct lsm_store_stats {
     uint64_t memtable_bytes, cache_bytes, cache_hits, cache_misses;
     uint64_t flushes, flushed_bytes, compactions, compacted_bytes_read, compacted_bytes_written;
     uint64_t corrupt_blocks, failed_flushes, failed_compactions;
+    uint64_t rows_too_big; /* merges given up because the row would be above ROW_BYTES_MAX: the held one stayed */
 };
 void lsm_store_stats(const struct lsm_store *store, struct lsm_store_stats *out);
 
@@ -75,11 +76,16 @@ void lsm_store_stats(const struct lsm_store *store, struct lsm_store_stats *out)
    whole at its ends, removes files that it does not name. CORRUPT: manifest or a file is damaged or missing (the
    replica has lapsed); IO. */
 enum status lsm_open(struct lsm_store *store, uint64_t range, struct lsm **out) MUST_CHECK;
+/* (fiber) After lsm_open said CORRUPT: moves what is there to quarantine/, so that the next lsm_open makes an empty
+   tree (the replica has lapsed and is rebuilt). */
+enum status lsm_quarantine(struct lsm_store *store, uint64_t range) MUST_CHECK;
+/* The schema to embed in new files; chat.messages until told. */
+void lsm_set_table(struct lsm *lsm, const struct table *table);
 /* (fiber) Waits for its flush or compaction; does not flush. Cursors are closed. */
 void lsm_close(struct lsm *lsm);
 uint64_t lsm_range(const struct lsm *lsm);
 /* (fiber) Drops all rows and spans, from memory and files, in one manifest edit that also takes the state. For a
-   lapsed replica and for a range that moved away. */
+   lapsed replica and for a range that moved away. No cursor is open, nothing is held, nothing is applied meanwhile. */
 enum status lsm_clear(struct lsm *lsm, struct bytes state) MUST_CHECK;
 
 /* Where a change stands in a log; sequence numbers of one log rise, from 1. */

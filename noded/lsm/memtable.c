@@ -1,0 +1,432 @@
+#include "noded/lsm/memtable.h"
+
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/base/hash.h"
+#include "common/base/mem.h"
+#include "common/model/merge.h"
+
+enum {
+    CHUNK_BYTES_MIN = 4 << 10,
+    CHUNK_BYTES_MAX = 128 << 10,
+    LEAF_ENTRIES_MIN = 4,
+    LEAF_ENTRIES_MAX = 64,
+    SLOTS_MIN = 64,
+};
+
+struct mem_leaf {
+    uint32_t count, capacity;
+    struct mem_entry entries[];
+};
+
+/* Aligned things grow from the front, row bytes from the back. */
+struct chunk {
+    struct chunk *next;
+    uint32_t front, back;
+    uint8_t data[];
+};
+
+struct slot {
+    uint64_t hash;
+    struct mem_partition *partition;
+};
+
+struct memtable {
+    uint32_t refs;
+    uint64_t *bytes_total;
+    uint64_t bytes, rows;
+    struct chunk *chunks; /* newest first */
+    uint32_t chunk_bytes; /* of the next one */
+    struct slot *slots;
+    uint32_t slots_count, partitions_count;
+    struct mem_partition *last; /* touched or found last */
+    struct mem_partition **sorted;
+    uint32_t sorted_count;
+};
+
+static void account(struct memtable *memtable, uint64_t bytes)
+{
+    memtable->bytes += bytes;
+    *memtable->bytes_total += bytes;
+}
+
+struct memtable *memtable_create(uint64_t *bytes_total)
+{
+    struct memtable *memtable = mem_zalloc(sizeof *memtable);
+    memtable->refs = 1;
+    memtable->bytes_total = bytes_total;
+    memtable->chunk_bytes = CHUNK_BYTES_MIN;
+    memtable->slots_count = SLOTS_MIN;
+    memtable->slots = mem_zalloc(SLOTS_MIN * sizeof *memtable->slots);
+    account(memtable, SLOTS_MIN * sizeof *memtable->slots);
+    return memtable;
+}
+
+void memtable_ref(struct memtable *memtable)
+{
+    CHECK(memtable->refs > 0);
+    memtable->refs++;
+}
+
+void memtable_release(struct memtable *memtable)
+{
+    CHECK(memtable->refs > 0);
+    if (--memtable->refs > 0) return;
+    CHECK(*memtable->bytes_total >= memtable->bytes);
+    *memtable->bytes_total -= memtable->bytes;
+    for (struct chunk *chunk = memtable->chunks, *next; chunk; chunk = next) {
+        next = chunk->next;
+        mem_free(chunk);
+    }
+    mem_free(memtable->slots);
+    mem_free(memtable->sorted);
+    mem_free(memtable);
+}
+
+uint64_t memtable_bytes(const struct memtable *memtable)
+{
+    return memtable->bytes;
+}
+
+uint64_t memtable_rows(const struct memtable *memtable)
+{
+    return memtable->rows;
+}
+
+static struct chunk *chunk_with_room(struct memtable *memtable, uint32_t size)
+{
+    struct chunk *chunk = memtable->chunks;
+    if (chunk && chunk->back - chunk->front >= size) return chunk;
+    uint32_t bytes = memtable->chunk_bytes;
+    if (bytes < CHUNK_BYTES_MAX) memtable->chunk_bytes *= 2;
+    if (bytes < size) bytes = size;
+    struct chunk *fresh = mem_alloc(sizeof *fresh + bytes);
+    fresh->front = 0;
+    fresh->back = bytes;
+    account(memtable, sizeof *fresh + bytes);
+    if (chunk && bytes == size) { /* an oversized one is full at once: keep filling the older one */
+        fresh->next = chunk->next;
+        chunk->next = fresh;
+    } else {
+        fresh->next = chunk;
+        memtable->chunks = fresh;
+    }
+    return fresh;
+}
+
+static void *alloc_aligned(struct memtable *memtable, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    struct chunk *chunk = chunk_with_room(memtable, (uint32_t)size + 8); /* back may be unaligned, front is not */
+    void *block = chunk->data + chunk->front;
+    chunk->front += (uint32_t)size;
+    return block;
+}
+
+static const uint8_t *copy_bytes(struct memtable *memtable, const void *data, uint32_t size)
+{
+    if (size == 0) return NULL;
+    struct chunk *chunk = chunk_with_room(memtable, size);
+    chunk->back -= size;
+    memcpy(chunk->data + chunk->back, data, size);
+    return chunk->data + chunk->back;
+}
+
+static struct slot *slot_of(struct memtable *memtable, uint64_t hash, struct bytes key)
+{
+    uint32_t mask = memtable->slots_count - 1;
+    for (uint32_t i = (uint32_t)hash & mask;; i = (i + 1) & mask) {
+        struct slot *slot = &memtable->slots[i];
+        if (!slot->partition || (slot->hash == hash && bytes_equal(slot->partition->key, key))) return slot;
+    }
+}
+
+static void slots_grow(struct memtable *memtable)
+{
+    struct slot *old = memtable->slots;
+    uint32_t old_count = memtable->slots_count;
+    memtable->slots_count = old_count * 2;
+    memtable->slots = mem_zalloc(memtable->slots_count * sizeof *memtable->slots);
+    account(memtable, old_count * sizeof *memtable->slots);
+    for (uint32_t i = 0; i < old_count; i++)
+        if (old[i].partition) *slot_of(memtable, old[i].hash, old[i].partition->key) = old[i];
+    mem_free(old);
+}
+
+struct mem_partition *memtable_find(struct memtable *memtable, struct bytes key)
+{
+    if (memtable->last && bytes_equal(memtable->last->key, key)) return memtable->last;
+    struct mem_partition *partition = slot_of(memtable, hash64(key.data, key.size, 0), key)->partition;
+    if (partition) memtable->last = partition;
+    return partition;
+}
+
+struct mem_partition *memtable_touch(struct memtable *memtable, struct bytes key, bool *made)
+{
+    *made = false;
+    if (memtable->last && bytes_equal(memtable->last->key, key)) return memtable->last;
+    uint64_t hash = hash64(key.data, key.size, 0);
+    struct slot *slot = slot_of(memtable, hash, key);
+    if (!slot->partition) {
+        if ((memtable->partitions_count + 1) * 4 > memtable->slots_count * 3) {
+            slots_grow(memtable);
+            slot = slot_of(memtable, hash, key);
+        }
+        struct mem_partition *partition = alloc_aligned(memtable, sizeof *partition);
+        memset(partition, 0, sizeof *partition);
+        partition->key = bytes_of(copy_bytes(memtable, key.data, (uint32_t)key.size), key.size);
+        partition->hash = hash;
+        partition->leaves = partition->first_leaf;
+        partition->leaves_capacity = 1;
+        *slot = (struct slot){hash, partition};
+        memtable->partitions_count++;
+        *made = true;
+    }
+    return memtable->last = slot->partition;
+}
+
+/* ---- Leaves ---- */
+
+static struct mem_leaf *leaf_create(struct memtable *memtable, uint32_t capacity)
+{
+    struct mem_leaf *leaf = alloc_aligned(memtable, sizeof *leaf + capacity * sizeof *leaf->entries);
+    leaf->count = 0;
+    leaf->capacity = capacity;
+    return leaf;
+}
+
+static void leaves_insert(
+    struct memtable *memtable, struct mem_partition *partition, uint32_t at, struct mem_leaf *leaf)
+{
+    if (partition->leaves_count == partition->leaves_capacity) {
+        uint32_t capacity = partition->leaves_capacity < 4 ? 4 : partition->leaves_capacity * 2;
+        struct mem_leaf **leaves = alloc_aligned(memtable, capacity * sizeof(struct mem_leaf *));
+        memcpy(leaves, partition->leaves, partition->leaves_count * sizeof(struct mem_leaf *));
+        partition->leaves = leaves;
+        partition->leaves_capacity = capacity;
+    }
+    memmove(
+        partition->leaves + at + 1, partition->leaves + at, (partition->leaves_count - at) * sizeof(struct mem_leaf *));
+    partition->leaves[at] = leaf;
+    partition->leaves_count++;
+}
+
+/* The leaf that holds the id or would: the last one whose first id is at most id (or the first). */
+static uint32_t leaf_of(const struct mem_partition *partition, uint64_t id)
+{
+    uint32_t low = 0, high = partition->leaves_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (partition->leaves[middle]->entries[0].id <= id)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The first entry of the leaf with an id of at least id, or its count. */
+static uint32_t entry_at_least(const struct mem_leaf *leaf, uint64_t id)
+{
+    uint32_t low = 0, high = leaf->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (leaf->entries[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A leaf with room in the place of leaf number at: a larger copy, or its upper half moved to a new one. */
+static void leaf_make_room(struct memtable *memtable, struct mem_partition *partition, uint32_t at)
+{
+    struct mem_leaf *leaf = partition->leaves[at];
+    partition->version++;
+    if (leaf->capacity < LEAF_ENTRIES_MAX) {
+        struct mem_leaf *larger = leaf_create(memtable, leaf->capacity * 4);
+        larger->count = leaf->count;
+        memcpy(larger->entries, leaf->entries, leaf->count * sizeof *leaf->entries);
+        partition->leaves[at] = larger;
+        return;
+    }
+    struct mem_leaf *upper = leaf_create(memtable, LEAF_ENTRIES_MAX);
+    uint32_t half = leaf->count / 2;
+    upper->count = leaf->count - half;
+    memcpy(upper->entries, leaf->entries + half, upper->count * sizeof *leaf->entries);
+    leaf->count = half;
+    leaves_insert(memtable, partition, at + 1, upper);
+}
+
+static void append(struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry)
+{
+    struct mem_leaf *leaf = partition->leaves_count ? partition->leaves[partition->leaves_count - 1] : NULL;
+    if (!leaf || leaf->count == leaf->capacity) {
+        if (!leaf || leaf->capacity == LEAF_ENTRIES_MAX) {
+            leaves_insert(memtable, partition, partition->leaves_count,
+                leaf_create(memtable, leaf ? LEAF_ENTRIES_MAX : LEAF_ENTRIES_MIN));
+            partition->version++;
+        } else {
+            leaf_make_room(memtable, partition, partition->leaves_count - 1);
+        }
+        leaf = partition->leaves[partition->leaves_count - 1];
+    }
+    leaf->entries[leaf->count++] = *entry;
+}
+
+static void insert(struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry)
+{
+    uint32_t at = leaf_of(partition, entry->id);
+    if (partition->leaves[at]->count == partition->leaves[at]->capacity) {
+        leaf_make_room(memtable, partition, at);
+        at = leaf_of(partition, entry->id);
+    }
+    struct mem_leaf *leaf = partition->leaves[at];
+    uint32_t place = entry_at_least(leaf, entry->id);
+    memmove(leaf->entries + place + 1, leaf->entries + place, (leaf->count - place) * sizeof *leaf->entries);
+    leaf->entries[place] = *entry;
+    leaf->count++;
+    partition->version++;
+}
+
+static uint64_t last_id(const struct mem_partition *partition)
+{
+    const struct mem_leaf *leaf = partition->leaves[partition->leaves_count - 1];
+    return leaf->entries[leaf->count - 1].id;
+}
+
+static struct mem_entry *find(const struct mem_partition *partition, uint64_t id)
+{
+    if (partition->leaves_count == 0) return NULL;
+    struct mem_leaf *leaf = partition->leaves[leaf_of(partition, id)];
+    uint32_t at = entry_at_least(leaf, id);
+    return at < leaf->count && leaf->entries[at].id == id ? &leaf->entries[at] : NULL;
+}
+
+const struct mem_entry *mem_partition_get(const struct mem_partition *partition, uint64_t id)
+{
+    return find(partition, id);
+}
+
+static bool merge_into(
+    struct memtable *memtable, struct mem_entry *held, const struct mem_entry *entry, struct buffer *scratch)
+{
+    held->closed |= entry->closed;
+    if (entry->size == 0) return true;
+    struct bytes old = {held->row, held->size}, fresh = {entry->row, entry->size};
+    if (bytes_equal(old, fresh)) return true;
+    if (held->size > 0) {
+        buffer_clear(scratch);
+        enum status status = row_merge_bytes(old, fresh, scratch);
+        if (status == STATUS_TOO_BIG) return false;
+        CHECK(status == STATUS_OK); /* the caller has checked the row */
+        fresh = buffer_bytes(scratch);
+        if (bytes_equal(old, fresh)) return true;
+    }
+    held->row = copy_bytes(memtable, fresh.data, (uint32_t)fresh.size);
+    held->size = (uint32_t)fresh.size;
+    return true;
+}
+
+bool memtable_put(
+    struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry, struct buffer *scratch)
+{
+    bool in_order = partition->leaves_count == 0 || entry->id > last_id(partition);
+    if (!in_order) {
+        struct mem_entry *held = find(partition, entry->id);
+        if (held) return merge_into(memtable, held, entry, scratch);
+    }
+    struct mem_entry fresh = *entry;
+    fresh.row = copy_bytes(memtable, entry->row, entry->size);
+    if (in_order)
+        append(memtable, partition, &fresh);
+    else
+        insert(memtable, partition, &fresh);
+    partition->rows++;
+    memtable->rows++;
+    return true;
+}
+
+static int compare_partitions(const void *a, const void *b)
+{
+    const struct mem_partition *const *left = a, *const *right = b;
+    return bytes_compare((*left)->key, (*right)->key);
+}
+
+struct mem_partition *const *memtable_sorted(struct memtable *memtable, uint32_t *count)
+{
+    if (memtable->sorted_count != memtable->partitions_count) {
+        memtable->sorted = mem_realloc(memtable->sorted, memtable->partitions_count * sizeof *memtable->sorted);
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < memtable->slots_count; i++)
+            if (memtable->slots[i].partition) memtable->sorted[n++] = memtable->slots[i].partition;
+        CHECK(n == memtable->partitions_count);
+        qsort(memtable->sorted, n, sizeof *memtable->sorted, compare_partitions);
+        memtable->sorted_count = n;
+    }
+    *count = memtable->sorted_count;
+    return memtable->sorted;
+}
+
+/* ---- Cursor ---- */
+
+void mem_cursor_init(
+    struct mem_cursor *cursor, const struct mem_partition *partition, uint64_t bound, enum page_direction direction)
+{
+    *cursor = (struct mem_cursor){.partition = partition, .direction = direction, .bound = bound};
+}
+
+static void place(struct mem_cursor *cursor)
+{
+    const struct mem_partition *partition = cursor->partition;
+    cursor->placed = true;
+    cursor->version = partition->version;
+    cursor->leaf = leaf_of(partition, cursor->bound);
+    const struct mem_leaf *leaf = partition->leaves[cursor->leaf];
+    cursor->at = entry_at_least(leaf, cursor->bound);
+    if (cursor->direction == PAGE_OLDEST_FIRST) return;
+    /* Newest first: at counts the entries up to the bound, the next one is at - 1. */
+    if (cursor->at < leaf->count && leaf->entries[cursor->at].id == cursor->bound) cursor->at++;
+}
+
+const struct mem_entry *mem_cursor_peek(struct mem_cursor *cursor)
+{
+    const struct mem_partition *partition = cursor->partition;
+    if (cursor->ended || partition->leaves_count == 0) return NULL;
+    if (!cursor->placed || cursor->version != partition->version) place(cursor);
+    const struct mem_leaf *leaf = partition->leaves[cursor->leaf];
+    if (cursor->direction == PAGE_OLDEST_FIRST) {
+        if (cursor->at == leaf->count) {
+            if (cursor->leaf + 1 == partition->leaves_count) return NULL;
+            leaf = partition->leaves[++cursor->leaf];
+            cursor->at = 0;
+        }
+        return &leaf->entries[cursor->at];
+    }
+    if (cursor->at == 0) {
+        if (cursor->leaf == 0) return NULL;
+        leaf = partition->leaves[--cursor->leaf];
+        cursor->at = leaf->count;
+    }
+    return &leaf->entries[cursor->at - 1];
+}
+
+void mem_cursor_pass(struct mem_cursor *cursor, uint64_t id)
+{
+    bool newest_first = cursor->direction == PAGE_NEWEST_FIRST;
+    if (id == (newest_first ? 0 : UINT64_MAX)) {
+        cursor->ended = true;
+        return;
+    }
+    uint64_t bound = newest_first ? id - 1 : id + 1;
+    if (newest_first ? bound >= cursor->bound : bound <= cursor->bound) return;
+    bool placed = cursor->placed && cursor->version == cursor->partition->version;
+    const struct mem_entry *entry = placed ? mem_cursor_peek(cursor) : NULL;
+    cursor->bound = bound;
+    if (entry && entry->id == id)
+        cursor->at = newest_first ? cursor->at - 1 : cursor->at + 1;
+    else if (!entry || (newest_first ? entry->id > id : entry->id < id))
+        cursor->placed = false;
+}
