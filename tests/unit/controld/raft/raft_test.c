@@ -25,22 +25,27 @@ static struct raft *follower(void)
     return raft;
 }
 
-/* Steps an append of entries with the given terms after (index, log_term). */
-static enum status append(struct raft *raft, uint64_t from, uint64_t term, uint64_t index, uint64_t log_term,
-    const uint64_t *terms, uint32_t count, uint64_t commit)
+/* An append: entries with these terms, a digit each, after (index, log_term). */
+struct call {
+    uint64_t from, term, index, log_term;
+    const char *terms;
+    uint64_t commit;
+};
+
+static enum status append(struct raft *raft, struct call call)
 {
     struct raft_entry *entries[8];
+    uint32_t count = (uint32_t)strlen(call.terms);
     for (uint32_t i = 0; i < count; i++)
-        entries[i] = raft_entry_create(terms[i], index + 1 + i, RAFT_ENTRY_NORMAL, bytes_text("x"));
-    enum status status = raft_step(raft, &(struct raft_message){.kind = RAFT_MESSAGE_APPEND,
-                                             .from = from,
-                                             .to = 1,
-                                             .term = term,
-                                             .index = index,
-                                             .log_term = log_term,
-                                             .commit = commit,
-                                             .entries = entries,
-                                             .entries_count = count});
+        entries[i] =
+            raft_entry_create((uint64_t)(call.terms[i] - '0'), call.index + 1 + i, RAFT_ENTRY_NORMAL, bytes_text("x"));
+    struct raft_message message = {.kind = RAFT_MESSAGE_APPEND, .from = call.from, .to = 1, .term = call.term};
+    message.index = call.index;
+    message.log_term = call.log_term;
+    message.commit = call.commit;
+    message.entries = entries;
+    message.entries_count = count;
+    enum status status = raft_step(raft, &message);
     for (uint32_t i = 0; i < count; i++)
         raft_entry_unref(entries[i]);
     return status;
@@ -72,7 +77,7 @@ Test(raft, an_append_is_acknowledged_when_it_is_durable)
     struct raft *raft = follower();
     int answers;
     uint64_t best;
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1}, 2, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "11", 0}), STATUS_OK);
     uint64_t token = take(raft, &answers, &best);
     cr_assert_neq(token, 0);
     cr_assert_eq(answers, 0);
@@ -89,10 +94,10 @@ Test(raft, a_late_completion_does_not_pass_for_the_entries_that_replaced_its_own
     struct raft_status status;
     int answers;
     uint64_t best;
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1, 1}, 3, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "111", 0}), STATUS_OK);
     uint64_t first = take(raft, &answers, &best);
     /* A leader of term 2 replaces 2 and 3 while the first write is under way. */
-    cr_assert_eq(append(raft, 3, 2, 1, 1, (uint64_t[]){2, 2}, 2, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){3, 2, 1, 1, "22", 0}), STATUS_OK);
     uint64_t second = take(raft, &answers, &best);
     cr_assert_neq(second, first);
     raft_storage_done(raft, first);
@@ -111,11 +116,11 @@ Test(raft, entries_that_come_back_are_not_durable_by_their_first_write)
     struct raft_status status;
     int answers;
     uint64_t best;
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1}, 2, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "11", 0}), STATUS_OK);
     uint64_t first = take(raft, &answers, &best);
-    cr_assert_eq(append(raft, 3, 2, 1, 1, (uint64_t[]){2}, 1, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){3, 2, 1, 1, "2", 0}), STATUS_OK);
     uint64_t second = take(raft, &answers, &best);
-    cr_assert_eq(append(raft, 2, 3, 1, 1, (uint64_t[]){1, 3}, 2, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 3, 1, 1, "13", 0}), STATUS_OK);
     raft_storage_done(raft, first);
     raft_status(raft, &status);
     cr_assert_eq(status.durable, 1, "the write to come may leave (2, 2) on disk first");
@@ -135,12 +140,12 @@ Test(raft, a_write_that_replaces_entries_says_where_to_cut)
 {
     struct raft *raft = follower();
     struct raft_ready ready;
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1, 1}, 3, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "111", 0}), STATUS_OK);
     raft_ready_take(raft, &ready);
     cr_assert_not(ready.write.truncate);
     raft_storage_done(raft, ready.write.token);
     raft_ready_release(&ready);
-    cr_assert_eq(append(raft, 3, 2, 1, 1, (uint64_t[]){2}, 1, 0), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){3, 2, 1, 1, "2", 0}), STATUS_OK);
     raft_ready_take(raft, &ready);
     cr_assert(ready.write.truncate);
     cr_assert_eq(ready.write.truncate_after, 1);
@@ -153,7 +158,7 @@ Test(raft, committed_entries_are_handed_out_when_they_are_durable_here)
 {
     struct raft *raft = follower();
     struct raft_ready ready;
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1}, 2, 2), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "11", 2}), STATUS_OK);
     raft_ready_take(raft, &ready);
     cr_assert_eq(ready.committed_count, 0);
     uint64_t token = ready.write.token;
@@ -182,9 +187,9 @@ Test(raft, malformed_messages_are_refused)
     bad = good;
     bad.kind = 99;
     cr_assert_eq(raft_step(raft, &bad), STATUS_BAD_REQUEST);
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){2}, 1, 0), STATUS_BAD_REQUEST, "an entry newer than its leader");
-    cr_assert_eq(append(raft, 2, 3, 0, 0, (uint64_t[]){2, 1}, 2, 0), STATUS_BAD_REQUEST, "terms that fall");
-    cr_assert_eq(append(raft, 2, 3, 5, 0, (uint64_t[]){2}, 1, 0), STATUS_BAD_REQUEST, "a place without a term");
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "2", 0}), STATUS_BAD_REQUEST, "an entry newer than its leader");
+    cr_assert_eq(append(raft, (struct call){2, 3, 0, 0, "21", 0}), STATUS_BAD_REQUEST, "terms that fall");
+    cr_assert_eq(append(raft, (struct call){2, 3, 5, 0, "2", 0}), STATUS_BAD_REQUEST, "a place without a term");
     cr_assert_eq(raft_step(raft, &good), STATUS_OK);
     raft_destroy(raft);
 }
@@ -194,8 +199,8 @@ Test(raft, a_member_that_lost_acknowledged_entries_must_stop)
     struct raft *raft = follower();
     struct raft_message heartbeat = {.kind = RAFT_MESSAGE_HEARTBEAT, .from = 2, .to = 1, .term = 1, .commit = 7};
     cr_assert_eq(raft_step(raft, &heartbeat), STATUS_CORRUPT);
-    cr_assert_eq(append(raft, 2, 1, 0, 0, (uint64_t[]){1, 1}, 2, 2), STATUS_OK);
-    cr_assert_eq(append(raft, 3, 2, 0, 0, (uint64_t[]){2}, 1, 0), STATUS_CORRUPT, "another committed entry");
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "11", 2}), STATUS_OK);
+    cr_assert_eq(append(raft, (struct call){3, 2, 0, 0, "2", 0}), STATUS_CORRUPT, "another committed entry");
     raft_destroy(raft);
 }
 
