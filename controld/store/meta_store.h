@@ -6,7 +6,7 @@
  *
  * A batch is applied whole or not at all, together with the Raft index that it brings the state to, so that state and
  * applied index never disagree. Keys are non-empty, at most META_KEY_BYTES_MAX, ordered as memcmp orders them, a prefix
- * first. Keys that begin with byte 0xff are the store's own.
+ * first. Keys that begin with META_OWN_BYTE are the store's own.
  *
  * Threads: calls to one store come from one thread at a time, and may block on the disk.
  */
@@ -19,6 +19,7 @@
 enum {
     META_KEY_BYTES_MAX = 1 << 10,
     META_VALUE_BYTES_MAX = 1 << 20,
+    META_OWN_BYTE = 0xff,
 };
 
 /* A list of changes, in order: a later one wins over an earlier one of the same key. Zero-initialised is empty;
