@@ -2,7 +2,7 @@
  * wal_bench: how many records a log makes durable, and how long each waits. Closed loop: so many writers, each with one
  * 200-byte record in flight. One line of JSON for each pair of writers and commits in flight.
  *
- *   wal_bench DIRECTORY [uring|uv] [SECONDS]
+ *   wal_bench DIRECTORY [uring|uv] [MILLISECONDS]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct bench {
     struct reactor *reactor;
     struct env *env;
     struct wal *wal;
-    double seconds;
+    uint64_t run_ms;
     unsigned writers, live;
     uint64_t end_ns, records;
     struct histogram latency_us;
@@ -75,7 +75,7 @@ static void measure(struct bench *bench, unsigned writers, unsigned in_flight)
     bench->records = 0;
     bench->live = writers;
     uint64_t start = env_mono_ns(bench->env), groups = wal_counters(bench->wal)->groups;
-    bench->end_ns = start + (uint64_t)(bench->seconds * 1e9);
+    bench->end_ns = start + bench->run_ms * 1000000;
     for (unsigned i = 0; i < writers; i++) {
         bench->states[i] = (struct writer_state){.waiter = {.done = on_done}, .bench = bench};
         append(&bench->states[i]);
@@ -110,7 +110,7 @@ static void run(void *argument)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: wal_bench DIRECTORY [uring|uv] [SECONDS]\n");
+        fprintf(stderr, "usage: wal_bench DIRECTORY [uring|uv] [MILLISECONDS]\n");
         return 2;
     }
     struct env_real_options options = {.name = "bench", .directory = argv[1], .backend = ENV_BACKEND_AUTO};
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     }
     struct bench *bench = mem_zalloc(sizeof *bench);
     bench->env = env_real_env(real);
-    bench->seconds = argc > 3 ? atof(argv[3]) : 2;
+    bench->run_ms = argc > 3 ? strtoull(argv[3], NULL, 10) : 2000;
     bench->reactor = reactor_create(bench->env, "bench", 0);
     memset(bench->payload, 'x', sizeof bench->payload);
     fiber_start(bench->reactor, "bench", run, bench);

@@ -356,7 +356,8 @@ static struct wal *wal_create(struct reactor *reactor, const struct wal_config *
     wal->reactor = reactor;
     wal->config = *config;
     CHECK(strlen(config->dir) <= WAL_DIR_BYTES_MAX);
-    strcpy(wal->dir, config->dir);
+    memcpy(wal->dir, config->dir, strlen(config->dir) + 1);
+    CHECK(!uuid_is_zero(&config->cluster));
     wal->config.dir = wal->dir;
     fill_defaults(&wal->config);
     list_init(&wal->free);
@@ -464,9 +465,8 @@ enum status wal_open(
         return status;
     }
     struct wal *wal = wal_create(reactor, config);
-    struct wal_scan_options options = {wal->dir, wal->config.log, &wal->config.cluster, &wal->config.replay};
     struct wal_scan scan = {0};
-    status = wal_scan(reactor, &options, recovery, &scan);
+    status = wal_scan(reactor, &wal->config, recovery, &scan);
     if (status == STATUS_OK) {
         status = go_on(wal, &scan);
         if (status != STATUS_OK)

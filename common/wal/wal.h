@@ -74,9 +74,9 @@ struct wal_recovery {
 };
 
 struct wal_config {
-    const char *dir; /* of the data directory: "log", "raft"; made when missing */
-    uint8_t log;     /* number, unique in dir */
-    struct uuid cluster;
+    const char *dir;     /* of the data directory: "log", "raft"; made when missing */
+    uint8_t log;         /* number, unique in dir */
+    struct uuid cluster; /* not zero */
     /* Zeros mean the defaults above. */
     uint32_t segment_bytes; /* at least 2 * group_bytes + 4096; a multiple of 4096 */
     uint32_t group_bytes;   /* at least the largest record + WAL_RECORD_OVERHEAD_BYTES; a multiple of 4096 */
@@ -133,10 +133,10 @@ struct wal_counters {
 };
 const struct wal_counters *wal_counters(const struct wal *wal);
 
-/* Any number of shards can replay any log. (fiber) Replays a log that is not open, changing nothing but making durable
-   what it replayed. NOT_FOUND: no such log; the rest as wal_open. cluster may be NULL: any. */
-enum status wal_recover(struct reactor *reactor, const char *dir, uint8_t log, const struct uuid *cluster,
-    const struct wal_replay *replay, struct wal_recovery *recovery) MUST_CHECK;
+/* Any number of shards can replay any log. (fiber) Replays a log that is not open and syncs what it replayed; changes
+   nothing. Of config, dir, log, cluster (zero: any) and replay count. NOT_FOUND: no such log; the rest as wal_open. */
+enum status wal_recover(
+    struct reactor *reactor, const struct wal_config *config, struct wal_recovery *recovery) MUST_CHECK;
 
 struct wal_logs {
     unsigned count;

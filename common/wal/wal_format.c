@@ -16,7 +16,7 @@ enum {
 _Static_assert(SEGMENT_HEADER_BYTES <= SEGMENT_COPY_OFFSET, "the copies do not overlap");
 _Static_assert(SEGMENT_COPY_OFFSET + SEGMENT_HEADER_BYTES <= WAL_BLOCK_BYTES, "both copies lie in block 0");
 
-uint32_t wal_segment_encode(const struct wal_segment_header *header, uint8_t block[WAL_BLOCK_BYTES])
+void wal_segment_encode(struct wal_segment_header *header, uint8_t block[WAL_BLOCK_BYTES])
 {
     memset(block, 0, WAL_BLOCK_BYTES);
     struct file_header file = {.kind = FILE_LOG,
@@ -31,11 +31,11 @@ uint32_t wal_segment_encode(const struct wal_segment_header *header, uint8_t blo
     write_u32(&writer, crc32c(0, block, SEGMENT_HEADER_BYTES - 4));
     CHECK(writer_ok(&writer) && writer.at == writer.end);
     memcpy(block + SEGMENT_COPY_OFFSET, block, SEGMENT_HEADER_BYTES);
-    return crc32c(0, block, SEGMENT_HEADER_BYTES);
+    header->seed = crc32c(0, block, SEGMENT_HEADER_BYTES);
 }
 
-static enum status decode_copy(struct bytes copy, const struct uuid *cluster, struct wal_segment_header *out,
-    uint32_t *seed, char *why, size_t why_size)
+static enum status decode_copy(
+    struct bytes copy, const struct uuid *cluster, struct wal_segment_header *out, char *why, size_t why_size)
 {
     struct file_header_expected expected = {FILE_LOG, WAL_FORMAT_MAJOR, cluster};
     struct file_header file;
@@ -50,22 +50,22 @@ static enum status decode_copy(struct bytes copy, const struct uuid *cluster, st
         snprintf(why, why_size, "has a damaged segment header");
         return STATUS_CORRUPT;
     }
-    *out = (struct wal_segment_header){file.cluster, (uint8_t)(file.file_id >> 32), (uint32_t)file.file_id, salt};
-    *seed = crc32c(0, copy.data, SEGMENT_HEADER_BYTES);
+    *out = (struct wal_segment_header){file.cluster, (uint8_t)(file.file_id >> 32), (uint32_t)file.file_id, salt,
+        crc32c(0, copy.data, SEGMENT_HEADER_BYTES)};
     return STATUS_OK;
 }
 
-enum status wal_segment_decode(struct bytes block, const struct uuid *cluster, struct wal_segment_header *out,
-    uint32_t *seed, char *why, size_t why_size)
+enum status wal_segment_decode(
+    struct bytes block, const struct uuid *cluster, struct wal_segment_header *out, char *why, size_t why_size)
 {
     char unused[1];
     if (!why) why = unused, why_size = sizeof unused;
     enum status status =
         decode_copy(bytes_of(block.data, block.size < SEGMENT_HEADER_BYTES ? block.size : SEGMENT_HEADER_BYTES),
-            cluster, out, seed, why, why_size);
+            cluster, out, why, why_size);
     if (status != STATUS_CORRUPT || block.size < SEGMENT_COPY_OFFSET + SEGMENT_HEADER_BYTES) return status;
     struct bytes copy = bytes_of(block.data + SEGMENT_COPY_OFFSET, SEGMENT_HEADER_BYTES);
-    return decode_copy(copy, cluster, out, seed, why, why_size);
+    return decode_copy(copy, cluster, out, why, why_size);
 }
 
 void wal_group_encode(uint32_t seed, const struct wal_group *group, uint8_t *out)

@@ -29,14 +29,15 @@ struct wal_segment_header {
     uint8_t log;
     uint32_t segment;
     uint64_t salt;
+    uint32_t seed; /* of the segment's groups; filled in by both functions below */
 };
 
-/* Fills block 0; returns the seed of the segment's groups. */
-uint32_t wal_segment_encode(const struct wal_segment_header *header, uint8_t block[WAL_BLOCK_BYTES]);
+/* Fills block 0. */
+void wal_segment_encode(struct wal_segment_header *header, uint8_t block[WAL_BLOCK_BYTES]);
 /* Reads either copy. cluster NULL: any. CORRUPT: both copies are damaged; CONFLICT: not a log, another cluster, a newer
    major (why says which, as in file_header_decode). */
 enum status wal_segment_decode(struct bytes block, const struct uuid *cluster, struct wal_segment_header *out,
-    uint32_t *seed, char *why, size_t why_size) MUST_CHECK;
+    char *why, size_t why_size) MUST_CHECK;
 
 /* A group: count records with sequences first, first + 1, ...; count 0 is a marker. */
 struct wal_group {

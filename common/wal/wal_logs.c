@@ -8,12 +8,10 @@
 #include "common/wal/wal_format.h"
 #include "common/wal/wal_recover.h"
 
-enum status wal_recover(struct reactor *reactor, const char *dir, uint8_t log, const struct uuid *cluster,
-    const struct wal_replay *replay, struct wal_recovery *recovery)
+enum status wal_recover(struct reactor *reactor, const struct wal_config *config, struct wal_recovery *recovery)
 {
-    struct wal_scan_options options = {dir, log, cluster, replay};
     struct wal_scan scan = {0};
-    enum status status = wal_scan(reactor, &options, recovery, &scan);
+    enum status status = wal_scan(reactor, config, recovery, &scan);
     if (status == STATUS_OK && scan.count == 0) status = STATUS_NOT_FOUND;
     wal_scan_free(&scan);
     return status;

@@ -38,7 +38,8 @@ struct mark {
 
 struct scan {
     struct reactor *reactor;
-    const struct wal_scan_options *options;
+    const struct wal_config *config;
+    const struct uuid *cluster; /* NULL: any */
     struct wal_recovery *recovery;
     struct segment *segments;
     uint32_t count;
@@ -69,7 +70,7 @@ void wal_path(const char *dir, uint8_t log, uint32_t segment, char out[WAL_PATH_
 static void say(struct scan *scan, const struct segment *segment, uint64_t offset, const char *what)
 {
     char path[WAL_PATH_BYTES];
-    wal_path(scan->options->dir, scan->options->log, segment->number, path);
+    wal_path(scan->config->dir, scan->config->log, segment->number, path);
     snprintf(scan->recovery->why, sizeof scan->recovery->why, "%s: %.110s (at byte %llu)", path, what,
         (unsigned long long)offset);
 }
@@ -89,7 +90,7 @@ static enum status open_segment(struct scan *scan, struct segment *segment)
     if (scan->open == segment) return STATUS_OK;
     close_segment(scan);
     char path[WAL_PATH_BYTES];
-    wal_path(scan->options->dir, scan->options->log, segment->number, path);
+    wal_path(scan->config->dir, scan->config->log, segment->number, path);
     enum status status = disk_open(scan->reactor, path, DISK_DIRECT | DISK_READ_ONLY, &scan->file);
     if (status != STATUS_OK) {
         say(scan, segment, 0, "cannot be opened");
@@ -137,7 +138,7 @@ static bool group_header_at(struct scan *scan, uint64_t offset, struct wal_group
     const uint8_t *header = bytes_at(scan, offset, WAL_BLOCK_BYTES);
     if (!header || !scan->open->readable) return false;
     struct wal_group place = {
-        .log = scan->options->log, .segment = scan->open->number, .block = (uint32_t)(offset / WAL_BLOCK_BYTES)};
+        .log = scan->config->log, .segment = scan->open->number, .block = (uint32_t)(offset / WAL_BLOCK_BYTES)};
     return wal_group_decode(scan->open->seed, header, &place, out);
 }
 
@@ -159,7 +160,7 @@ static bool whole_group_at(struct scan *scan, uint64_t offset, struct wal_group 
 static enum status list_segments(struct scan *scan)
 {
     struct disk_names names;
-    enum status status = disk_list(scan->reactor, scan->options->dir, &names);
+    enum status status = disk_list(scan->reactor, scan->config->dir, &names);
     if (status == STATUS_NOT_FOUND) return STATUS_OK;
     if (status != STATUS_OK) return STATUS_IO;
     scan->segments = mem_zalloc(sizeof *scan->segments * (names.count + 1));
@@ -167,7 +168,7 @@ static enum status list_segments(struct scan *scan)
         uint8_t log;
         uint32_t number;
         bool unfinished;
-        if (!wal_name_parse(names.names[i], &log, &number, &unfinished) || log != scan->options->log) continue;
+        if (!wal_name_parse(names.names[i], &log, &number, &unfinished) || log != scan->config->log) continue;
         if (number >= scan->next_number) scan->next_number = number + 1;
         if (!unfinished) scan->segments[scan->count++].number = number;
     }
@@ -208,15 +209,15 @@ static enum status peek_segment(struct scan *scan, struct segment *segment)
     read_window(scan, 0, 2 * WAL_BLOCK_BYTES);
     struct wal_segment_header header;
     char why[120];
-    status = wal_segment_decode(
-        bytes_of(scan->window, WAL_BLOCK_BYTES), scan->options->cluster, &header, &segment->seed, why, sizeof why);
+    status = wal_segment_decode(bytes_of(scan->window, WAL_BLOCK_BYTES), scan->cluster, &header, why, sizeof why);
     if (status == STATUS_CONFLICT) {
         say(scan, segment, 0, why);
         return status;
     }
     segment->readable = status == STATUS_OK;
     if (!segment->readable) return STATUS_OK;
-    segment->foreign = header.log != scan->options->log || header.segment != segment->number;
+    segment->seed = header.seed;
+    segment->foreign = header.log != scan->config->log || header.segment != segment->number;
     if (segment->foreign && header.segment >= scan->next_number) scan->next_number = header.segment + 1;
     struct wal_group group;
     struct bytes records;
@@ -272,9 +273,9 @@ static void keep_tail(struct scan *scan, const struct wal_record *record)
 
 static enum status replay_group(struct scan *scan, const struct wal_group *group, struct bytes records, uint64_t limit)
 {
-    const struct wal_replay *replay = scan->options->replay;
+    const struct wal_replay *replay = &scan->config->replay;
     struct reader reader = reader_of(records);
-    struct wal_record record = {.log = scan->options->log, .sequence = group->first};
+    struct wal_record record = {.log = scan->config->log, .sequence = group->first};
     while (record.sequence < limit && wal_record_decode(&reader, &record.kind, &record.payload)) {
         keep_tail(scan, &record);
         if (record.sequence > replay->after && replay->record) {
@@ -299,7 +300,7 @@ static void note_damage(struct scan *scan, const struct segment *segment, uint64
     recovery->damaged_offset = offset;
     say(scan, segment, offset, "damaged below what was synced");
     LOG(reactor_log(scan->reactor), ERROR, "wal.damaged", "log=%u segment=%u offset=%llu lost_from=%llu synced=%llu",
-        scan->options->log, segment->number, (unsigned long long)offset, (unsigned long long)scan->next,
+        scan->config->log, segment->number, (unsigned long long)offset, (unsigned long long)scan->next,
         (unsigned long long)scan->synced);
 }
 
@@ -357,7 +358,7 @@ static enum status replay_segment(struct scan *scan, uint32_t i)
         if (PLANT(wal_hole_in_torn_tail) && skip_damage(scan, &offset, limit)) continue;
         if (scan->synced < scan->next && segment->readable && !is_refused(scan, offset)) break;
         note_damage(scan, segment, offset);
-        if (!scan->options->replay->accept_damage) return STATUS_CORRUPT;
+        if (!scan->config->replay.accept_damage) return STATUS_CORRUPT;
         bool found = skip_damage(scan, &offset, limit);
         if (scan->next > scan->recovery->lost_last + 1) scan->recovery->lost_last = scan->next - 1;
         if (!found) break;
@@ -384,7 +385,7 @@ static uint32_t find_start(const struct scan *scan, uint64_t released)
 static enum status judge_end(struct scan *scan)
 {
     struct wal_recovery *recovery = scan->recovery;
-    uint64_t known = scan->synced > scan->options->replay->after ? scan->synced : scan->options->replay->after;
+    uint64_t known = scan->synced > scan->config->replay.after ? scan->synced : scan->config->replay.after;
     recovery->last_sequence = scan->next - 1;
     recovery->torn = scan->newest >= scan->next;
     if (known < scan->next) return STATUS_OK;
@@ -392,19 +393,19 @@ static enum status judge_end(struct scan *scan)
         recovery->damaged = true;
         recovery->lost_first = scan->next;
         snprintf(recovery->why, sizeof recovery->why, "log %s/%02x ends at %llu, below %llu, which was synced",
-            scan->options->dir, scan->options->log, (unsigned long long)scan->next - 1, (unsigned long long)known);
-        LOG(reactor_log(scan->reactor), ERROR, "wal.ends_early", "log=%u last=%llu synced=%llu", scan->options->log,
+            scan->config->dir, scan->config->log, (unsigned long long)scan->next - 1, (unsigned long long)known);
+        LOG(reactor_log(scan->reactor), ERROR, "wal.ends_early", "log=%u last=%llu synced=%llu", scan->config->log,
             (unsigned long long)scan->next - 1, (unsigned long long)known);
     }
     recovery->lost_last = known;
     scan->next = known + 1;
-    return scan->options->replay->accept_damage ? STATUS_OK : STATUS_CORRUPT;
+    return scan->config->replay.accept_damage ? STATUS_OK : STATUS_CORRUPT;
 }
 
 static enum status replay_all(struct scan *scan)
 {
     scan->start_by_marks = find_start(scan, proven_release(scan));
-    if (scan->options->replay->after > scan->released) scan->released = scan->options->replay->after;
+    if (scan->config->replay.after > scan->released) scan->released = scan->config->replay.after;
     scan->start = find_start(scan, scan->released);
     scan->next = scan->released + 1;
     if (scan->count && scan->segments[scan->start].started && scan->segments[scan->start].first < scan->next)
@@ -440,19 +441,23 @@ static void report(struct scan *scan, struct wal_scan *out)
         out->segments[i].hold = !needed && replaced;
     }
     LOG(reactor_log(scan->reactor), INFO, "wal.recovered",
-        "log=%u segments=%u records=%llu last=%llu released=%llu torn=%d damaged=%d", scan->options->log, scan->count,
+        "log=%u segments=%u records=%llu last=%llu released=%llu torn=%d damaged=%d", scan->config->log, scan->count,
         (unsigned long long)recovery->records, (unsigned long long)recovery->last_sequence,
         (unsigned long long)scan->released, recovery->torn, recovery->damaged);
 }
 
-enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *options, struct wal_recovery *recovery,
-    struct wal_scan *out)
+enum status wal_scan(
+    struct reactor *reactor, const struct wal_config *config, struct wal_recovery *recovery, struct wal_scan *out)
 {
-    CHECK(strlen(options->dir) <= WAL_DIR_BYTES_MAX);
+    CHECK(strlen(config->dir) <= WAL_DIR_BYTES_MAX);
     *recovery = (struct wal_recovery){0};
-    struct scan scan = {.reactor = reactor, .options = options, .recovery = recovery, .next_number = 1};
+    struct scan scan = {.reactor = reactor,
+        .config = config,
+        .cluster = uuid_is_zero(&config->cluster) ? NULL : &config->cluster,
+        .recovery = recovery,
+        .next_number = 1};
     enum status status = list_segments(&scan);
-    if (status != STATUS_OK) snprintf(recovery->why, sizeof recovery->why, "%s: cannot be listed", options->dir);
+    if (status != STATUS_OK) snprintf(recovery->why, sizeof recovery->why, "%s: cannot be listed", config->dir);
     for (uint32_t i = 0; i < scan.count && status == STATUS_OK; i++)
         status = peek_segment(&scan, &scan.segments[i]);
     if (status == STATUS_OK) status = search_marks(&scan);

@@ -34,15 +34,8 @@ struct wal_scan {
     uint64_t tail_first;
 };
 
-struct wal_scan_options {
-    const char *dir;
-    uint8_t log;
-    const struct uuid *cluster; /* NULL: any */
-    const struct wal_replay *replay;
-};
-
-/* Replays. Returns as wal_open; out is filled when OK. */
-enum status wal_scan(struct reactor *reactor, const struct wal_scan_options *options, struct wal_recovery *recovery,
+/* Replays. Of config, dir, log, cluster (zero: any) and replay count. Returns as wal_open; out is filled when OK. */
+enum status wal_scan(struct reactor *reactor, const struct wal_config *config, struct wal_recovery *recovery,
     struct wal_scan *out) MUST_CHECK;
 void wal_scan_free(struct wal_scan *scan);
 

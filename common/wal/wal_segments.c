@@ -82,7 +82,8 @@ static enum status write_header(struct wal_segments *segments, struct wal_segmen
         .cluster = segments->config->cluster, .log = segments->config->log, .segment = segment->number};
     env_entropy(reactor_env(segments->reactor), &header.salt, sizeof header.salt);
     uint8_t *block = mem_alloc_aligned(WAL_BLOCK_BYTES, WAL_BLOCK_BYTES);
-    segment->seed = wal_segment_encode(&header, block);
+    wal_segment_encode(&header, block);
+    segment->seed = header.seed;
     enum status status = disk_write(segments->reactor, segment->file, block, WAL_BLOCK_BYTES, 0);
     mem_free(block);
     return status;
@@ -106,7 +107,7 @@ static void unfinished_path(
     const struct wal_segments *segments, const struct wal_segment *segment, char out[WAL_PATH_BYTES + 4])
 {
     wal_path(segments->config->dir, segments->config->log, segment->number, out);
-    strcat(out, ".new");
+    memcpy(out + strlen(out), ".new", sizeof ".new");
 }
 
 static void drop_unfinished(struct wal_segments *segments, struct wal_segment *segment, const char *path)

@@ -28,7 +28,7 @@ static void write_file(struct reactor *reactor, uint32_t number, const uint8_t *
 {
     char name[WAL_NAME_BYTES], path[32] = "log/";
     wal_name(0, number, name);
-    strcat(path, name);
+    memcpy(path + 4, name, strlen(name) + 1);
     struct disk_file file;
     CHECK(disk_open(reactor, path, DISK_CREATE, &file) == STATUS_OK);
     CHECK(size == 0 || disk_write(reactor, file, data, size, 0) == STATUS_OK);
@@ -63,7 +63,8 @@ static void write_segments(struct reactor *reactor, struct reader *reader)
         memset(data, 0, sizeof data);
         struct wal_segment_header header = {.cluster = {{1}}, .segment = number, .salt = read_u8(reader)};
         if (read_u8(reader) == 255) header.segment++;
-        uint32_t seed = wal_segment_encode(&header, data), block = 1;
+        wal_segment_encode(&header, data);
+        uint32_t seed = header.seed, block = 1;
         for (unsigned groups = read_u8(reader) % 6; groups > 0 && block < BLOCKS; groups--) {
             struct wal_group group = {.segment = header.segment, .block = block, .first = next};
             uint8_t *at = data + block * WAL_BLOCK_BYTES;

@@ -272,16 +272,19 @@ static void several_logs(struct reactor *reactor, void *argument)
     cr_assert_eq(wal_list(reactor, "log", &logs), STATUS_OK);
     cr_assert(logs.count == 3 && logs.numbers[0] == 0 && logs.numbers[2] == 2);
     struct wal_recovery recovery;
-    struct wal_replay replay = {.record = note, .context = notes, .after = 150};
-    cr_assert_eq(wal_recover(reactor, "log", 1, &config.cluster, &replay, &recovery), STATUS_OK);
+    config.log = 1;
+    config.replay.after = 150;
+    cr_assert_eq(wal_recover(reactor, &config, &recovery), STATUS_OK);
     cr_assert_eq(notes->count, 50);
     cr_assert_eq(recovery.last_sequence, 200);
     cr_assert_eq(wal_delete(reactor, "log", 1, &config.cluster), STATUS_OK);
-    cr_assert_eq(wal_recover(reactor, "log", 1, &config.cluster, &replay, &recovery), STATUS_NOT_FOUND);
+    cr_assert_eq(wal_recover(reactor, &config, &recovery), STATUS_NOT_FOUND);
     cr_assert_eq(wal_list(reactor, "log", &logs), STATUS_OK);
     cr_assert(logs.count == 2 && logs.numbers[1] == 2);
     notes->count = 0;
-    cr_assert_eq(wal_recover(reactor, "log", 2, NULL, &replay, &recovery), STATUS_OK);
+    config.log = 2;
+    config.cluster = (struct uuid){{0}};
+    cr_assert_eq(wal_recover(reactor, &config, &recovery), STATUS_OK);
     cr_assert_eq(notes->count, 50);
 }
 
