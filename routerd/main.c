@@ -1,0 +1,56 @@
+/* routerd: what clients talk to. Everything it does is in its library. */
+#include "common/daemon/daemon.h"
+
+#include <stdio.h>
+
+#include "common/cluster/address.h"
+#include "common/rpc/nng/link_nng.h"
+#include "common/runtime/host.h"
+#include "routerd/router.h"
+
+static unsigned workers(const void *settings)
+{
+    return (unsigned)((const struct routerd_settings *)settings)->workers;
+}
+
+static void stopped(void *context)
+{
+    daemon_stopped(context);
+}
+
+static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
+{
+    struct host host = {.env = daemon_env(daemon),
+        .reactors = daemon_reactors(daemon),
+        .reactors_count = daemon_reactors_count(daemon),
+        .metrics = daemon_metrics(daemon),
+        .health = daemon_health(daemon),
+        .stopped = stopped,
+        .context = daemon};
+    struct router *router;
+    enum status status = router_create(&host, daemon_settings(daemon), &router, why);
+    if (status == STATUS_OK) *instance = router;
+    return status;
+}
+
+static void stop(struct daemon *daemon, void *instance)
+{
+    (void)daemon;
+    router_stop(instance);
+}
+
+static const struct daemon_program program = {
+    .table = &routerd_table,
+    .settings_bytes = sizeof(struct routerd_settings),
+    .http_port = PORT_ROUTER + PORT_HTTP,
+    .reactor_label = "worker",
+    .reactors_count = workers,
+    .net_create = link_nng_create,
+    .create = create,
+    .stop = stop,
+};
+
+int main(int argc, char **argv)
+{
+    return daemon_main(&program, argc, argv);
+}
