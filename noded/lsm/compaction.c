@@ -231,9 +231,7 @@ static enum status merge_inputs(struct lsm *lsm, struct sstable *const *tables, 
     if (status != STATUS_OK || sstable_writer_is_empty(merge.writer)) {
         sstable_writer_abort(merge.writer);
     } else {
-        uint64_t file_id = sstable_writer_file_id(merge.writer);
-        status = sstable_writer_finish(merge.writer);
-        if (status == STATUS_OK) status = sstable_open(lsm->store, lsm->directory, file_id, NULL, out);
+        status = sstable_writer_finish(merge.writer, out);
     }
     for (uint32_t i = 0; i < count; i++) {
         mem_free(merge.inputs[i].bytes);

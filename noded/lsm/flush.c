@@ -72,9 +72,7 @@ static enum status write_frozen(struct lsm *lsm, struct sstable **out)
         sstable_writer_abort(writer);
         return status;
     }
-    uint64_t file_id = sstable_writer_file_id(writer);
-    status = sstable_writer_finish(writer);
-    if (status == STATUS_OK) status = sstable_open(lsm->store, lsm->directory, file_id, NULL, out);
+    status = sstable_writer_finish(writer, out);
     return status;
 }
 

@@ -158,12 +158,15 @@ enum status manifest_load(struct reactor *reactor, const char *directory, const 
     if (!any && !tables) return STATUS_NOT_FOUND;
     char path[LSM_PATH_BYTES], why[160] = "SSTables without a manifest";
     manifest_path(path, directory, highest, "");
-    void *data;
-    uint32_t size;
-    status = any ? disk_read_file(reactor, path, arena, MANIFEST_BYTES_MAX, &data, &size) : STATUS_CORRUPT;
-    if (status == STATUS_TOO_BIG) status = STATUS_CORRUPT;
-    if (status == STATUS_OK) status = manifest_decode(bytes_of(data, size), cluster, arena, out, why, sizeof why);
-    if (status == STATUS_OK && out->number != highest) status = STATUS_CORRUPT;
+    status = STATUS_CORRUPT;
+    for (unsigned tries = 0; any && status == STATUS_CORRUPT && tries < 2; tries++) { /* as sstable_open */
+        void *data;
+        uint32_t size;
+        status = disk_read_file(reactor, path, arena, MANIFEST_BYTES_MAX, &data, &size);
+        if (status == STATUS_TOO_BIG) status = STATUS_CORRUPT;
+        if (status == STATUS_OK) status = manifest_decode(bytes_of(data, size), cluster, arena, out, why, sizeof why);
+        if (status == STATUS_OK && out->number != highest) status = STATUS_CORRUPT;
+    }
     if (status != STATUS_OK)
         LOG(reactor_log(reactor), ERROR, "manifest.refused", "path=%s status=%s reason=%s", path, status_name(status),
             why);

@@ -70,7 +70,7 @@ static bool matches(const struct sstable_info *a, const struct sstable_info *b)
            a->rows == b->rows && a->id_min == b->id_min && a->id_max == b->id_max;
 }
 
-enum status sstable_open(struct lsm_store *store, const char *directory, uint64_t file_id,
+static enum status open_once(struct lsm_store *store, const char *directory, uint64_t file_id,
     const struct sstable_info *expected, struct sstable **out)
 {
     struct sstable *table = mem_zalloc(sizeof *table);
@@ -97,6 +97,16 @@ enum status sstable_open(struct lsm_store *store, const char *directory, uint64_
     }
     *out = table;
     return STATUS_OK;
+}
+
+enum status sstable_open(struct lsm_store *store, const char *directory, uint64_t file_id,
+    const struct sstable_info *expected, struct sstable **out)
+{
+    enum status status = open_once(store, directory, file_id, expected, out);
+    /* Once more: a fault on the way is not yet damage on the disk, and damage costs the whole replica. */
+    if (status == STATUS_CORRUPT || status == STATUS_CONFLICT)
+        status = open_once(store, directory, file_id, expected, out);
+    return status;
 }
 
 void sstable_destroy(struct sstable *table, bool unlink_file)

@@ -82,11 +82,6 @@ struct sstable_writer *sstable_writer_create(struct lsm_store *store, const char
     return writer;
 }
 
-uint64_t sstable_writer_file_id(const struct sstable_writer *writer)
-{
-    return writer->properties.info.file_id;
-}
-
 /* Makes the file when the first bytes come. */
 static void begin_file(struct sstable_writer *writer)
 {
@@ -257,26 +252,33 @@ static void append_tail(struct sstable_writer *writer, struct sstable_tail *tail
     write_out(writer);
 }
 
-enum status sstable_writer_finish(struct sstable_writer *writer)
+/* Contents, size and name survive a power cut. */
+static void make_durable(struct sstable_writer *writer)
 {
     struct reactor *reactor = writer->store->reactor;
+    enum status status = disk_sync(reactor, writer->file);
+    if (status != STATUS_OK) env_die(reactor_env(reactor), status, "sync of an SSTable failed");
+    if (PLANT(skipped_dir_sync)) return;
+    status = disk_sync_dir(reactor, writer->directory_path);
+    if (status != STATUS_OK) env_die(reactor_env(reactor), status, "sync of a range's directory failed");
+}
+
+enum status sstable_writer_finish(struct sstable_writer *writer, struct sstable **out)
+{
     struct sstable_tail tail = {0};
     finish_block(writer);
     finish_partition(writer);
     append_sections(writer, &tail);
     append_tail(writer, &tail);
-    if (writer->status != STATUS_OK) {
-        enum status status = writer->status;
+    enum status status = writer->status;
+    if (status == STATUS_OK) make_durable(writer);
+    if (status == STATUS_OK)
+        status = sstable_open(writer->store, writer->directory_path, writer->properties.info.file_id, NULL, out);
+    if (status != STATUS_OK) {
         sstable_writer_abort(writer);
         return status;
     }
-    enum status status = disk_sync(reactor, writer->file);
-    if (status != STATUS_OK) env_die(reactor_env(reactor), status, "sync of an SSTable failed");
-    disk_close(reactor, &writer->file);
-    if (!PLANT(skipped_dir_sync)) {
-        status = disk_sync_dir(reactor, writer->directory_path);
-        if (status != STATUS_OK) env_die(reactor_env(reactor), status, "sync of a range's directory failed");
-    }
+    disk_close(writer->store->reactor, &writer->file);
     destroy(writer);
     return STATUS_OK;
 }
