@@ -125,7 +125,7 @@ uint32_t block_seek(const struct block *block, const struct block_segment *segme
 
 void block_add(struct block_codec *codec, uint32_t partition, uint64_t id, struct bytes row, bool closed)
 {
-    CHECK(codec->entries_count < BLOCK_ROWS_MAX && row.size <= ROW_BYTES_MAX);
+    CHECK(codec->entries_count < BLOCK_ROWS_MAX && row.size <= BLOCK_ROW_BYTES_MAX);
     if (codec->entries_count > 0) {
         const struct entry *last = &codec->entries[codec->entries_count - 1];
         CHECK(partition > last->partition || (partition == last->partition && id < last->id));
@@ -614,7 +614,7 @@ static bool rebuild_rows(struct block_codec *codec, struct decoding *decoding)
                 rebuild_row(codec, &codec->shapes[codec->tags[i] - TAG_SHAPES]);
             size = row_encoded_size(&codec->row);
         }
-        if (size > ROW_BYTES_MAX || codec->decoded.size + size > BLOCK_TARGET_BYTES + ROW_BYTES_MAX) return false;
+        if (codec->decoded.size + size > BLOCK_TARGET_BYTES + BLOCK_ROW_BYTES_MAX) return false;
         if (codec->tags[i] == TAG_OPAQUE)
             buffer_append(&codec->decoded, bytes.data, bytes.size);
         else if (size > 0)

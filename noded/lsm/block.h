@@ -19,8 +19,9 @@
 
 enum {
     BLOCK_ROWS_MAX = 1024,
-    BLOCK_TARGET_BYTES = 6 << 10, /* a block is closed when its rows reach this */
-    BLOCK_RAW_BYTES_MAX = BLOCK_TARGET_BYTES + ROW_BYTES_MAX + (32 << 10),
+    BLOCK_TARGET_BYTES = 6 << 10,                             /* a block is closed when its rows reach this */
+    BLOCK_ROW_BYTES_MAX = COLUMNS_MAX * (ROW_BYTES_MAX + 16), /* a merged row: every column from an edit of its own */
+    BLOCK_RAW_BYTES_MAX = BLOCK_TARGET_BYTES + BLOCK_ROW_BYTES_MAX + (32 << 10),
 };
 
 /* Rows first_row up to the next segment's first_row belong to the partition. */

@@ -135,9 +135,7 @@ static enum status merge_version(struct merge *merge, struct bytes version, stru
     }
     struct buffer *out = &merge->merged[(*turn)++ % 2];
     buffer_clear(out);
-    enum status status = row_merge_bytes(*row, version, out);
-    if (status == STATUS_TOO_BIG) return STATUS_OK;
-    if (status != STATUS_OK) return STATUS_CORRUPT;
+    if (row_merge_bytes(*row, version, out) != STATUS_OK) return STATUS_CORRUPT;
     *row = buffer_bytes(out);
     return STATUS_OK;
 }

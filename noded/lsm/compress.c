@@ -5,9 +5,8 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
-#include "noded/lsm/block.h"
 
-enum { LEVEL = 1 };
+enum { LEVEL = 1, PACK_BYTES_MIN = 64, PACK_BYTES_MAX = 256 << 10 };
 
 struct compressor {
     void *pack_space, *unpack_space;
@@ -18,7 +17,7 @@ struct compressor {
 struct compressor *compressor_create(void)
 {
     struct compressor *compressor = mem_zalloc(sizeof *compressor);
-    size_t pack_bytes = ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(LEVEL, BLOCK_RAW_BYTES_MAX, 0));
+    size_t pack_bytes = ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(LEVEL, PACK_BYTES_MAX, 0));
     size_t unpack_bytes = ZSTD_estimateDCtxSize();
     compressor->pack_space = mem_alloc(pack_bytes);
     compressor->unpack_space = mem_alloc(unpack_bytes);
@@ -40,8 +39,7 @@ void compressor_destroy(struct compressor *compressor)
 
 bool compressor_pack(struct compressor *compressor, struct bytes raw, struct buffer *out)
 {
-    CHECK(raw.size <= BLOCK_RAW_BYTES_MAX);
-    if (raw.size < 64) return false;
+    if (raw.size < PACK_BYTES_MIN || raw.size > PACK_BYTES_MAX) return false;
     uint8_t *room = buffer_reserve(out, raw.size);
     size_t size = ZSTD_compress2(compressor->pack, room, raw.size - 1, raw.data, raw.size);
     if (ZSTD_isError(size)) return false; /* no room: not smaller */

@@ -14,7 +14,7 @@ struct compressor;
 
 struct compressor *compressor_create(void);
 void compressor_destroy(struct compressor *compressor);
-/* Appends the compressed bytes to out; false (out unchanged) when they would not be smaller. */
+/* Appends the compressed bytes to out; false (out unchanged) when they would not be smaller, or above 256 KiB raw. */
 bool compressor_pack(struct compressor *compressor, struct bytes raw, struct buffer *out);
 /* Fills exactly raw_size bytes at out; CORRUPT when the input does not give just that. */
 enum status compressor_unpack(

@@ -270,9 +270,7 @@ static enum status merge_at(struct lsm_cursor *cursor, uint64_t id, struct bytes
         }
         struct buffer *out = &cursor->merged[turn++ % 2];
         buffer_clear(out);
-        enum status status = row_merge_bytes(*row, source->bytes, out);
-        if (status == STATUS_TOO_BIG) continue;
-        if (status != STATUS_OK) return STATUS_CORRUPT;
+        if (row_merge_bytes(*row, source->bytes, out) != STATUS_OK) return STATUS_CORRUPT;
         *row = buffer_bytes(out);
     }
     return STATUS_OK;

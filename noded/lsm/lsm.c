@@ -137,11 +137,11 @@ static void changed(struct lsm *lsm, struct lsm_position position)
 void lsm_apply(
     struct lsm *lsm, struct bytes partition, uint64_t id, struct bytes row, bool open, struct lsm_position position)
 {
-    CHECK(row.size > 0 && row.size <= ROW_BYTES_MAX);
+    CHECK(row.size > 0 && row.size <= LSM_ROW_BYTES_MAX);
     struct mem_partition *held = touch(lsm, partition);
     struct mem_entry entry = {
         .id = id, .row = row.data, .size = (uint32_t)row.size, .closed = !open && row_bytes_is_delete(row)};
-    if (!memtable_put(lsm->active, held, &entry, &lsm->store->scratch)) lsm->store->stats.rows_too_big++;
+    memtable_put(lsm->active, held, &entry, &lsm->store->scratch);
     if (id > held->newest) held->newest = id;
     changed(lsm, position);
 }
@@ -159,7 +159,7 @@ void lsm_apply_span(struct lsm *lsm, struct bytes partition, struct span span, s
 void lsm_close_delete(struct lsm *lsm, struct bytes partition, uint64_t id, struct lsm_position position)
 {
     struct mem_entry entry = {.id = id, .closed = true};
-    CHECK(memtable_put(lsm->active, touch(lsm, partition), &entry, &lsm->store->scratch));
+    memtable_put(lsm->active, touch(lsm, partition), &entry, &lsm->store->scratch);
     changed(lsm, position);
 }
 
@@ -201,9 +201,7 @@ static enum status gather(struct lsm_store *store, struct gathered *gathered, st
     if (row.size == 0 || bytes_equal(row, gathered->row)) return STATUS_OK;
     if (gathered->row.size > 0) {
         buffer_clear(&store->scratch);
-        enum status status = row_merge_bytes(gathered->row, row, &store->scratch);
-        if (status == STATUS_TOO_BIG) return STATUS_OK;
-        if (status != STATUS_OK) return STATUS_CORRUPT;
+        if (row_merge_bytes(gathered->row, row, &store->scratch) != STATUS_OK) return STATUS_CORRUPT;
         row = buffer_bytes(&store->scratch);
     }
     gathered->row = bytes_of(arena_copy(gathered->arena, row.data, row.size), row.size);

@@ -66,7 +66,6 @@ struct lsm_store_stats {
     uint64_t memtable_bytes, cache_bytes, cache_hits, cache_misses;
     uint64_t flushes, flushed_bytes, compactions, compacted_bytes_read, compacted_bytes_written;
     uint64_t corrupt_blocks, failed_flushes, failed_compactions;
-    uint64_t rows_too_big; /* merges given up because the row would be above ROW_BYTES_MAX: the held one stayed */
 };
 void lsm_store_stats(const struct lsm_store *store, struct lsm_store_stats *out);
 
@@ -117,6 +116,9 @@ void lsm_set_state(struct lsm *lsm, struct bytes state, struct lsm_position posi
 struct bytes lsm_state(const struct lsm *lsm);
 
 /* ---- Changes: never wait, never fail ---- */
+
+/* What merges make of rows may be longer than any that was sent. */
+enum { LSM_ROW_BYTES_MAX = COLUMNS_MAX * (ROW_BYTES_MAX + 16) };
 
 /* row: canonical bytes of a create, edit, delete, or any merged row; copied. open: this is a delete that is not known
    to be held by a quorum (ignored for rows that are not deletes). */

@@ -310,33 +310,33 @@ const struct mem_entry *mem_partition_get(const struct mem_partition *partition,
     return find(partition, id);
 }
 
-static bool merge_into(
+static void merge_into(
     struct memtable *memtable, struct mem_entry *held, const struct mem_entry *entry, struct buffer *scratch)
 {
     held->closed |= entry->closed;
-    if (entry->size == 0) return true;
+    if (entry->size == 0) return;
     struct bytes old = {held->row, held->size}, fresh = {entry->row, entry->size};
-    if (bytes_equal(old, fresh)) return true;
+    if (bytes_equal(old, fresh)) return;
     if (held->size > 0) {
         buffer_clear(scratch);
-        enum status status = row_merge_bytes(old, fresh, scratch);
-        if (status == STATUS_TOO_BIG) return false;
-        CHECK(status == STATUS_OK); /* the caller has checked the row */
+        CHECK(row_merge_bytes(old, fresh, scratch) == STATUS_OK); /* the caller has checked the row */
         fresh = buffer_bytes(scratch);
-        if (bytes_equal(old, fresh)) return true;
+        if (bytes_equal(old, fresh)) return;
     }
     held->row = copy_bytes(memtable, fresh.data, (uint32_t)fresh.size);
     held->size = (uint32_t)fresh.size;
-    return true;
 }
 
-bool memtable_put(
+void memtable_put(
     struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry, struct buffer *scratch)
 {
     bool in_order = partition->leaves_count == 0 || entry->id > last_id(partition);
     if (!in_order) {
         struct mem_entry *held = find(partition, entry->id);
-        if (held) return merge_into(memtable, held, entry, scratch);
+        if (held) {
+            merge_into(memtable, held, entry, scratch);
+            return;
+        }
     }
     struct mem_entry fresh = *entry;
     fresh.row = copy_bytes(memtable, entry->row, entry->size);
@@ -346,7 +346,6 @@ bool memtable_put(
         insert(memtable, partition, &fresh);
     partition->rows++;
     memtable->rows++;
-    return true;
 }
 
 static int compare_partitions(const void *a, const void *b)

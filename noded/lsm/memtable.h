@@ -47,9 +47,8 @@ void memtable_release(struct memtable *memtable);
 struct mem_partition *memtable_find(struct memtable *memtable, struct bytes key);
 /* Finds or makes; a made one has newest 0. */
 struct mem_partition *memtable_touch(struct memtable *memtable, struct bytes key, bool *made);
-/* Merges the row (size 0: the mark alone) into what is held of the id. Returns false when the merged row would be above
-   ROW_BYTES_MAX: then the held one stays. scratch is working memory. */
-bool memtable_put(
+/* Merges the row (size 0: the mark alone) into what is held of the id. scratch is working memory. */
+void memtable_put(
     struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry, struct buffer *scratch);
 /* NULL when absent. Valid until the next put to the partition. */
 const struct mem_entry *mem_partition_get(const struct mem_partition *partition, uint64_t id);
