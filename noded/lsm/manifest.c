@@ -96,16 +96,16 @@ static bool decode_body(struct reader *reader, struct arena *arena, struct manif
 }
 
 enum status manifest_decode(struct bytes bytes, const struct uuid *cluster, struct arena *arena, struct manifest *out,
-    char *why, size_t why_size)
+    char why[MANIFEST_WHY_BYTES])
 {
     struct file_header_expected expected = {.kind = FILE_MANIFEST, .major = MANIFEST_MAJOR, .cluster = cluster};
     struct file_header header;
-    enum status status = file_header_decode(bytes, &expected, &header, why, why_size);
+    enum status status = file_header_decode(bytes, &expected, &header, why, MANIFEST_WHY_BYTES);
     if (status != STATUS_OK) return status;
     struct reader reader = reader_of(bytes_of(bytes.data + FILE_HEADER_BYTES, bytes.size - FILE_HEADER_BYTES));
     uint32_t body_bytes = read_u32(&reader), crc = read_u32(&reader);
     struct manifest manifest = {0};
-    snprintf(why, why_size, "damaged manifest");
+    snprintf(why, MANIFEST_WHY_BYTES, "damaged manifest");
     if (!reader_ok(&reader) || reader_left(&reader) != body_bytes) return STATUS_CORRUPT;
     uint32_t head_crc = crc32c(0, bytes.data, FILE_HEADER_BYTES + 4);
     if (crc != crc32c(head_crc, bytes.data + MANIFEST_HEAD_BYTES, body_bytes)) return STATUS_CORRUPT;
@@ -156,7 +156,7 @@ enum status manifest_load(struct reactor *reactor, const char *directory, const 
     }
     disk_names_free(&names);
     if (!any && !tables) return STATUS_NOT_FOUND;
-    char path[LSM_PATH_BYTES], why[160] = "SSTables without a manifest";
+    char path[LSM_PATH_BYTES], why[MANIFEST_WHY_BYTES] = "SSTables without a manifest";
     manifest_path(path, directory, highest, "");
     status = STATUS_CORRUPT;
     for (unsigned tries = 0; any && status == STATUS_CORRUPT && tries < 2; tries++) { /* as sstable_open */
@@ -164,7 +164,7 @@ enum status manifest_load(struct reactor *reactor, const char *directory, const 
         uint32_t size;
         status = disk_read_file(reactor, path, arena, MANIFEST_BYTES_MAX, &data, &size);
         if (status == STATUS_TOO_BIG) status = STATUS_CORRUPT;
-        if (status == STATUS_OK) status = manifest_decode(bytes_of(data, size), cluster, arena, out, why, sizeof why);
+        if (status == STATUS_OK) status = manifest_decode(bytes_of(data, size), cluster, arena, out, why);
         if (status == STATUS_OK && out->number != highest) status = STATUS_CORRUPT;
     }
     if (status != STATUS_OK)

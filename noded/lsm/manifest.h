@@ -17,6 +17,7 @@ enum {
     MANIFEST_FILES_MAX = 65536,
     MANIFEST_BYTES_MAX = 256 << 20,
     MANIFEST_HEAD_BYTES = 64 + 8, /* file header, size, checksum */
+    MANIFEST_WHY_BYTES = 160,
 };
 
 struct manifest {
@@ -30,9 +31,10 @@ struct manifest {
 /* ---- Pure codec ---- */
 
 void manifest_encode(const struct manifest *manifest, const struct uuid *cluster, struct buffer *out);
-/* Arrays live in the arena, byte views in the given bytes. CORRUPT; CONFLICT: another cluster's, or newer. */
+/* Arrays live in the arena, byte views in the given bytes. CORRUPT; CONFLICT: another cluster's, or newer. After a
+   refusal, why says what is wrong. */
 enum status manifest_decode(struct bytes bytes, const struct uuid *cluster, struct arena *arena, struct manifest *out,
-    char *why, size_t why_size) MUST_CHECK;
+    char why[MANIFEST_WHY_BYTES]) MUST_CHECK;
 /* False when the name is not that of a manifest. */
 bool manifest_name_parse(const char *name, uint64_t *number);
 
