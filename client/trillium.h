@@ -135,8 +135,8 @@ TRILLIUM_API void trillium_delete_async(struct trillium *trillium, uint64_t chan
 
 enum trillium_state { TRILLIUM_STATE_UNKNOWN = 0, TRILLIUM_STATE_PRESENT = 1, TRILLIUM_STATE_NEVER = 2 };
 /* What became of an id. With resolve an id that is not present is deleted, so that it never will be. */
-TRILLIUM_API int trillium_status(struct trillium *trillium, uint64_t channel_id, uint64_t message_id, bool resolve,
-    enum trillium_state *state);
+TRILLIUM_API int trillium_status(
+    struct trillium *trillium, uint64_t channel_id, uint64_t message_id, bool resolve, enum trillium_state *state);
 
 /* ---- pages ---- */
 
@@ -169,8 +169,8 @@ struct trillium_query {
 TRILLIUM_API int trillium_list(
     struct trillium *trillium, const struct trillium_query *query, struct trillium_page *page);
 typedef void trillium_listed_fn(void *context, int status, const struct trillium_page *page);
-TRILLIUM_API void trillium_list_async(struct trillium *trillium, const struct trillium_query *query,
-    trillium_listed_fn *done, void *context);
+TRILLIUM_API void trillium_list_async(
+    struct trillium *trillium, const struct trillium_query *query, trillium_listed_fn *done, void *context);
 
 /* One message as a page of one; NOT_FOUND. */
 TRILLIUM_API int trillium_get(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
@@ -192,8 +192,8 @@ struct trillium_cursor {
     uint8_t bytes[TRILLIUM_CURSOR_BYTES];
 };
 /* Fills up to max channels that hold messages, in token order; *count of 0 with *more false is the end. */
-TRILLIUM_API int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor,
-    enum trillium_level level, struct trillium_channel *out, size_t max, size_t *count, bool *more);
+TRILLIUM_API int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor, enum trillium_level level,
+    struct trillium_channel *out, size_t max, size_t *count, bool *more);
 
 /* ---- imports ---- */
 

@@ -6,14 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/runtime/posix/posix_env.h"
 #include "common/runtime/uring/uring_backend.h"
 #include "common/runtime/uv/uv_backend.h"
 
@@ -30,32 +29,6 @@ struct env_real {
 static struct env_real *of(struct env *env)
 {
     return CONTAINER_OF(env, struct env_real, env);
-}
-
-static uint64_t real_mono_ns(struct env *env)
-{
-    (void)env;
-    struct timespec now;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static int64_t real_wall_us(struct env *env)
-{
-    (void)env;
-    struct timespec now;
-    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static void real_entropy(struct env *env, void *out, size_t size)
-{
-    (void)env;
-    for (size_t done = 0; done < size;) {
-        ssize_t got = getrandom((char *)out + done, size - done, 0);
-        CHECK(got > 0 || errno == EINTR);
-        if (got > 0) done += (size_t)got;
-    }
 }
 
 __attribute__((noreturn)) static void real_die(struct env *env, enum status status, const char *why)
@@ -75,7 +48,7 @@ static struct backend *real_backend_create(struct env *env, struct reactor *reac
     return uv_backend_create(reactor, real->root_fd);
 }
 
-static const struct env_ops real_ops = {real_mono_ns, real_wall_us, real_entropy, real_die, real_backend_create};
+static const struct env_ops real_ops = {posix_mono_ns, posix_wall_us, posix_entropy, real_die, real_backend_create};
 
 static enum status choose_backend(struct env_real *real, enum env_backend wanted, char why[ENV_WHY_BYTES])
 {
