@@ -1,0 +1,59 @@
+/*
+ * workload: users of a simulated cluster, each a process with a client in it, who create, edit, delete, purge, get and
+ * list messages; everything they do and see goes into a history for the checker.
+ *
+ * Which operation comes next is drawn from the world's workload stream. Bodies are computable from seed, channel, id
+ * and version. An operation whose process dies under it is unknown. One thread.
+ */
+#ifndef TRILLIUM_TESTS_SIM_WORKLOAD_H
+#define TRILLIUM_TESTS_SIM_WORKLOAD_H
+
+#include "tests/checker/history.h"
+#include "tests/sim/client_ops.h"
+#include "tests/sim/process.h"
+#include "tests/sim/world.h"
+
+enum { WORKLOAD_USERS_MAX = 16, WORKLOAD_LANES_MAX = 8, WORKLOAD_CHANNELS_MAX = 32 };
+
+/* Drawn by workload_draw, may be changed before workload_create. */
+struct workload_options {
+    uint32_t users, lanes; /* lanes: operations that one user has under way at most */
+    uint32_t channels;
+    uint64_t think_ns;         /* mean pause of a lane */
+    uint32_t weights[7];       /* of the kinds up to HISTORY_STATUS */
+    uint32_t one_ppm, all_ppm; /* operations at ONE and ALL; the rest is at QUORUM */
+    uint32_t content_bytes_max;
+    uint32_t attempts_max;
+    uint32_t budget_ms;
+};
+void workload_draw(struct world *world, struct workload_options *options);
+
+struct workload;
+
+struct workload_counts {
+    uint64_t by_kind[HISTORY_KINDS], by_outcome[5];
+};
+
+struct workload *workload_create(struct world *world, const struct workload_options *options);
+void workload_destroy(struct workload *workload);
+/* Adds a user in the process, which is started; routers are addresses, copied pointers that outlive the workload. */
+void workload_add_user(struct workload *workload, struct process *process, const struct sim_client_ops *ops,
+    const char *const *routers, uint32_t routers_count);
+/* New operations begin, or no longer. */
+void workload_run(struct workload *workload, bool on);
+/* The user's process was killed: what was under way is unknown. Restart it with workload_user_start. */
+void workload_user_killed(struct workload *workload, uint32_t user);
+void workload_user_start(struct workload *workload, uint32_t user);
+uint32_t workload_under_way(const struct workload *workload);
+
+/* Reads every channel from oldest to newest at ALL, then compares what its replicas hold; again and again until all of
+   it worked. workload_is_read tells when; replicas that differ after a channel was read fail the world. */
+void workload_read_all(struct workload *workload);
+bool workload_is_read(const struct workload *workload);
+
+const struct history *workload_history(const struct workload *workload);
+const struct workload_counts *workload_counts(const struct workload *workload);
+/* World time at which the last operation other than unknown or refused returned. */
+uint64_t workload_last_success(const struct workload *workload);
+
+#endif
