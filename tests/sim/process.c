@@ -436,6 +436,8 @@ void process_end(struct process *process)
 void process_pause_until(struct process *process, uint64_t at_ns)
 {
     process->paused_until_ns = at_ns;
+    LIST_FOR_EACH (link, &process->backends)
+        turn_due(CONTAINER_OF(link, struct sim_backend, link), at_ns);
     world_trace(process->world, process->name, "pauses until ns", at_ns, 0);
 }
 

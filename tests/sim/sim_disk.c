@@ -488,6 +488,11 @@ void sim_disk_walk(
     walk(disk->tree.root, path, 0, visit, context);
 }
 
+uint64_t sim_disk_used(const struct sim_disk *disk)
+{
+    return disk->tree.pages_now * SIM_PAGE_BYTES;
+}
+
 struct hashing {
     const struct sim_disk *disk;
     uint64_t hash;

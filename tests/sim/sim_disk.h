@@ -82,6 +82,8 @@ bool sim_disk_damage(struct sim_disk *disk, const char *path, uint64_t offset, u
 /* Calls visit for each file, in order of paths. */
 void sim_disk_walk(
     const struct sim_disk *disk, void (*visit)(void *context, const char *path, uint64_t size), void *context);
+/* Bytes that files take of the capacity. */
+uint64_t sim_disk_used(const struct sim_disk *disk);
 /* A hash of all names and contents as reads see them. */
 uint64_t sim_disk_hash(const struct sim_disk *disk);
 
