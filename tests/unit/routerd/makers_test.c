@@ -1,0 +1,84 @@
+#include "routerd/api/makers.h"
+
+#include <criterion/criterion.h>
+
+#include "common/model/snowflake.h"
+
+enum { START_MS = 1000 };
+#define WALL_MS 1700000000000ll
+#define MS(value) ((uint64_t)(value)*1000000)
+
+static _Atomic int64_t ceiling;
+
+static struct makers with_numbers(unsigned count)
+{
+    struct makers makers;
+    uint16_t numbers[MAKERS_MAX];
+    atomic_store(&ceiling, WALL_MS + 100000);
+    makers_init(&makers, 0, WALL_MS - 1, &ceiling);
+    for (unsigned i = 0; i < count; i++)
+        numbers[i] = (uint16_t)(500 + i);
+    makers_add(&makers, numbers, count);
+    return makers;
+}
+
+Test(makers, reserved_ids_rise_and_use_the_first_number)
+{
+    struct makers makers = with_numbers(3);
+    uint64_t ids[200], last = 0;
+    cr_assert_eq(makers_reserve(&makers, 200, WALL_MS, ids), STATUS_OK);
+    for (int i = 0; i < 200; i++) {
+        cr_assert_gt(ids[i], last);
+        cr_assert_eq(snowflake_maker(ids[i]), 500);
+        last = ids[i];
+    }
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS - 5000, ids), STATUS_OK);
+    cr_assert_gt(ids[0], last, "a clock that steps back gives no id twice");
+}
+
+Test(makers, nothing_is_reserved_above_the_mark_on_disk)
+{
+    struct makers makers = with_numbers(3);
+    uint64_t id;
+    atomic_store(&ceiling, WALL_MS - 1);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &id), STATUS_UNAVAILABLE);
+}
+
+Test(makers, nothing_is_leased_in_the_first_ten_seconds)
+{
+    struct makers makers = with_numbers(3);
+    struct uuid instance = {{1}};
+    struct maker_lease lease;
+    uint16_t number;
+    cr_assert_eq(makers_lease(&makers, &instance, 0, MS(9999), WALL_MS, &lease, &number), STATUS_UNAVAILABLE);
+    cr_assert_eq(makers_lease(&makers, &instance, 0, MS(10000), WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_neq(number, 500, "the first number is Reserve's");
+}
+
+Test(makers, a_number_is_leased_again_only_when_its_ids_lie_in_the_past)
+{
+    struct makers makers = with_numbers(2);
+    struct uuid first = {{1}}, second = {{2}};
+    struct maker_lease lease;
+    uint16_t number, other;
+    cr_assert_eq(makers_lease(&makers, &first, 0, MS(20000), WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_eq(makers_lease(&makers, &second, 0, MS(29999), WALL_MS + 9999, &lease, &other), STATUS_UNAVAILABLE);
+    cr_assert_eq(makers_lease(&makers, &second, 0, MS(30001), WALL_MS + 5000, &lease, &other), STATUS_UNAVAILABLE,
+        "the wall clock fell behind the floor");
+    cr_assert_eq(makers_lease(&makers, &second, 0, MS(30001), WALL_MS + 10001, &lease, &other), STATUS_OK);
+    cr_assert_eq(other, number);
+    cr_assert_geq(lease.floor_unix_ms, WALL_MS + LEASE_MS);
+}
+
+Test(makers, a_renewal_keeps_the_number_and_one_of_a_lost_number_gets_another)
+{
+    struct makers makers = with_numbers(3);
+    struct uuid first = {{1}}, second = {{2}};
+    struct maker_lease lease;
+    uint16_t number, again, other;
+    cr_assert_eq(makers_lease(&makers, &first, 0, MS(20000), WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_eq(makers_lease(&makers, &first, number, MS(24000), WALL_MS + 4000, &lease, &again), STATUS_OK);
+    cr_assert_eq(again, number);
+    cr_assert_eq(makers_lease(&makers, &second, number, MS(24000), WALL_MS + 4000, &lease, &other), STATUS_OK);
+    cr_assert_neq(other, number);
+}
