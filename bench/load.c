@@ -1,0 +1,239 @@
+/*
+ * load: the load generator, on libtrillium.
+ *
+ * Closed loop (--inflight N): N calls are always under way; gives the highest rate. Open loop (--rate R): call k is due
+ * at start + k/R whatever became of those before; latency counts from the moment it was due, so a server that stands
+ * still shows up in every call that was due meanwhile. Prints one JSON object. docs/benchmarks/method.md.
+ */
+#include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/trillium.h"
+#include "common/base/prng.h"
+#include "common/obs/histogram.h"
+
+enum { CONTENT_BYTES = 160, OPEN_OUTSTANDING_MAX = 100000 };
+
+enum mode { MODE_INSERT, MODE_LATEST, MODE_GET };
+
+struct load {
+    struct trillium *trillium;
+    enum mode mode;
+    unsigned channels, inflight, limit;
+    double rate; /* 0: closed loop */
+    double seconds, warmup;
+    uint64_t seed, first_channel;
+    struct prng prng;
+    pthread_mutex_t lock; /* of prng */
+    char content[CONTENT_BYTES + 1];
+    struct histogram latency;
+    _Atomic uint64_t started, done, failed, messages, outstanding;
+    uint64_t measure_from_ns, end_ns;
+};
+
+struct one {
+    struct load *load;
+    uint64_t due_ns;
+    unsigned channel;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void start(struct one *one);
+
+static void finished(struct one *one, int status)
+{
+    struct load *load = one->load;
+    uint64_t now = now_ns();
+    if (one->due_ns >= load->measure_from_ns && one->due_ns < load->end_ns) {
+        histogram_record(&load->latency, (now - one->due_ns) / 1000);
+        atomic_fetch_add(&load->done, 1);
+        if (trillium_class_of(status) != TRILLIUM_DONE) atomic_fetch_add(&load->failed, 1);
+    }
+    if (load->rate == 0 && now < load->end_ns) {
+        one->due_ns = now;
+        start(one);
+        return;
+    }
+    free(one);
+    atomic_fetch_sub(&load->outstanding, 1);
+}
+
+static void sent(void *context, int status, uint64_t id)
+{
+    (void)id;
+    finished(context, status);
+}
+
+static void listed(void *context, int status, const struct trillium_page *page)
+{
+    struct one *one = context;
+    atomic_fetch_add(&one->load->messages, page->count);
+    finished(one, status);
+}
+
+static void start(struct one *one)
+{
+    struct load *load = one->load;
+    pthread_mutex_lock(&load->lock);
+    uint64_t channel = load->first_channel + prng_below(&load->prng, load->channels);
+    pthread_mutex_unlock(&load->lock);
+    if (load->mode == MODE_INSERT) {
+        struct trillium_message message = {
+            .channel_id = channel, .author_id = 77, .content = {load->content, CONTENT_BYTES}};
+        trillium_send_async(load->trillium, &message, TRILLIUM_QUORUM, sent, one);
+        return;
+    }
+    struct trillium_query query = {
+        .channel_id = channel, .bound = TRILLIUM_NEWEST, .limit = load->limit, .level = TRILLIUM_QUORUM};
+    trillium_list_async(load->trillium, &query, listed, one);
+}
+
+static void begin(struct load *load, uint64_t due_ns)
+{
+    struct one *one = malloc(sizeof *one);
+    *one = (struct one){.load = load, .due_ns = due_ns};
+    atomic_fetch_add(&load->outstanding, 1);
+    atomic_fetch_add(&load->started, 1);
+    start(one);
+}
+
+static void sleep_until(uint64_t at_ns)
+{
+    struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+        ;
+}
+
+static void run_open(struct load *load, uint64_t from_ns)
+{
+    uint64_t k = 0;
+    for (;;) {
+        uint64_t due = from_ns + (uint64_t)((double)k * 1e9 / load->rate);
+        if (due >= load->end_ns) return;
+        if (due > now_ns()) sleep_until(due);
+        if (atomic_load(&load->outstanding) >= OPEN_OUTSTANDING_MAX) {
+            sleep_until(now_ns() + 1000000);
+            continue;
+        }
+        begin(load, due);
+        k++;
+    }
+}
+
+static void print(struct load *load, double seconds)
+{
+    static const char *const names[] = {"insert", "latest", "get"};
+    uint64_t done = atomic_load(&load->done), failed = atomic_load(&load->failed);
+    printf("{\"mode\":\"%s\",\"loop\":\"%s\",\"inflight\":%u,\"offered_per_s\":%.0f,\"seconds\":%.2f,\"ops\":%llu,"
+           "\"ops_per_s\":%.0f,\"failed\":%llu,\"messages\":%llu,\"p50_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,"
+           "\"max_us\":%llu}\n",
+        names[load->mode], load->rate > 0 ? "open" : "closed", load->inflight, load->rate, seconds,
+        (unsigned long long)done, (double)done / seconds, (unsigned long long)failed,
+        (unsigned long long)atomic_load(&load->messages), (unsigned long long)histogram_quantile(&load->latency, 0.5),
+        (unsigned long long)histogram_quantile(&load->latency, 0.99),
+        (unsigned long long)histogram_quantile(&load->latency, 0.999), (unsigned long long)load->latency.max);
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: bench_load --routers LIST [--mode insert|latest] [--inflight N | --rate R] [--seconds S]\n"
+                    "                  [--warmup S] [--channels N] [--first-channel ID] [--limit N] [--seed N]\n");
+    return 2;
+}
+
+static bool parse(struct load *load, int argc, char **argv, const char **routers)
+{
+    static const struct option options[] = {{"routers", 1, 0, 'r'}, {"mode", 1, 0, 'm'}, {"inflight", 1, 0, 'i'},
+        {"rate", 1, 0, 'R'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'w'}, {"channels", 1, 0, 'c'},
+        {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {0}};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'r':
+            *routers = optarg;
+            break;
+        case 'm':
+            load->mode = strcmp(optarg, "latest") == 0 ? MODE_LATEST : MODE_INSERT;
+            break;
+        case 'i':
+            load->inflight = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'R':
+            load->rate = strtod(optarg, NULL);
+            break;
+        case 's':
+            load->seconds = strtod(optarg, NULL);
+            break;
+        case 'w':
+            load->warmup = strtod(optarg, NULL);
+            break;
+        case 'c':
+            load->channels = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'f':
+            load->first_channel = strtoull(optarg, NULL, 10);
+            break;
+        case 'l':
+            load->limit = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'S':
+            load->seed = strtoull(optarg, NULL, 10);
+            break;
+        default:
+            return false;
+        }
+    }
+    return *routers && optind == argc && load->channels > 0 && load->inflight > 0 && load->seconds > 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct load load = {
+        .channels = 1000, .inflight = 256, .limit = 50, .seconds = 5, .warmup = 1, .first_channel = 1000000};
+    const char *routers = NULL;
+    char error[256];
+    if (!parse(&load, argc, argv, &routers)) return usage();
+    struct trillium_options options = {.routers = routers};
+    load.trillium = trillium_open(&options, error, sizeof error);
+    if (!load.trillium) {
+        fprintf(stderr, "bench_load: %s\n", error);
+        return 1;
+    }
+    load.prng = prng_seeded(load.seed);
+    pthread_mutex_init(&load.lock, NULL);
+    for (int i = 0; i < CONTENT_BYTES; i++)
+        load.content[i] = (char)('a' + prng_below(&load.prng, 26));
+    struct trillium_query probe = {.channel_id = 1, .bound = TRILLIUM_NEWEST, .limit = 1};
+    struct trillium_page page;
+    int status = trillium_list(load.trillium, &probe, &page);
+    if (trillium_class_of(status) != TRILLIUM_DONE) {
+        fprintf(stderr, "bench_load: no router of %s serves: %s\n", routers, trillium_status_text(status));
+        return 1;
+    }
+    trillium_page_free(&page);
+    uint64_t from = now_ns();
+    load.measure_from_ns = from + (uint64_t)(load.warmup * 1e9);
+    load.end_ns = load.measure_from_ns + (uint64_t)(load.seconds * 1e9);
+    if (load.rate > 0) {
+        run_open(&load, from);
+    } else {
+        for (unsigned i = 0; i < load.inflight; i++)
+            begin(&load, now_ns());
+        sleep_until(load.end_ns);
+    }
+    for (int i = 0; i < 15000 && atomic_load(&load.outstanding) > 0; i++)
+        sleep_until(now_ns() + 1000000);
+    print(&load, load.seconds);
+    trillium_close(load.trillium);
+    return atomic_load(&load.failed) > 0;
+}
