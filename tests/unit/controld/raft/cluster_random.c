@@ -5,7 +5,8 @@
 
 /* Weights of the kinds of events. */
 struct profile {
-    uint32_t tick, deliver, sync, propose, read, crash, restart, cut, mend, snapshot, transfer, unreachable, campaign;
+    uint32_t tick, deliver, sync, propose, read, crash, restart, cut, part, mend, snapshot, transfer, unreachable;
+    uint32_t campaign;
     uint32_t drop_ppm, duplicate_ppm, in_order_ppm, lose_unsynced_ppm;
 };
 
@@ -15,11 +16,13 @@ static struct profile draw_profile(struct prng *prng)
     profile.mend = 20;
     if (prng_chance(prng, 300000)) profile.sync = 40; /* a slow disk everywhere */
     if (prng_chance(prng, 700000)) profile.crash = (uint32_t)prng_between(prng, 1, 20);
-    if (prng_chance(prng, 600000)) profile.cut = (uint32_t)prng_between(prng, 1, 20);
+    if (prng_chance(prng, 500000)) profile.propose = (uint32_t)prng_between(prng, 60, 400);
+    if (prng_chance(prng, 500000)) profile.cut = (uint32_t)prng_between(prng, 1, 20);
+    if (prng_chance(prng, 500000)) profile.part = (uint32_t)prng_between(prng, 1, 20);
     if (prng_chance(prng, 600000)) profile.snapshot = (uint32_t)prng_between(prng, 1, 40);
     if (prng_chance(prng, 400000)) profile.transfer = 5;
     if (prng_chance(prng, 400000)) profile.unreachable = 5;
-    if (prng_chance(prng, 400000)) profile.campaign = (uint32_t)prng_between(prng, 1, 15);
+    if (prng_chance(prng, 400000)) profile.campaign = (uint32_t)prng_between(prng, 1, 40);
     if (prng_chance(prng, 500000)) profile.drop_ppm = (uint32_t)prng_below(prng, 200000);
     if (prng_chance(prng, 500000)) profile.duplicate_ppm = (uint32_t)prng_below(prng, 200000);
     profile.in_order_ppm = (uint32_t)prng_below(prng, 1000000);
@@ -49,13 +52,24 @@ static bool rolled(uint64_t *roll, uint32_t weight)
     return false;
 }
 
+/* Splits the members into two sides, or, half of the time, mends everything. */
+static void part(struct cluster *cluster)
+{
+    bool mend = prng_chance(&cluster->prng, 500000);
+    uint64_t side = mend ? 0 : prng_next(&cluster->prng);
+    for (uint64_t a = 1; a <= (uint64_t)cluster->count; a++)
+        for (uint64_t b = a + 1; b <= (uint64_t)cluster->count; b++)
+            cluster_cut(cluster, a, b, (side >> a & 1) != (side >> b & 1));
+}
+
 static void step(struct cluster *cluster, const struct profile *p, int number)
 {
     struct prng *prng = &cluster->prng;
     uint64_t id = prng_between(prng, 1, (uint64_t)cluster->count);
     struct cluster_node *node = cluster_node(cluster, id);
-    uint64_t roll = prng_below(prng, p->tick + p->deliver + p->sync + p->propose + p->read + p->crash + p->restart +
-                                         p->cut + p->mend + p->snapshot + p->transfer + p->unreachable + p->campaign);
+    uint64_t roll =
+        prng_below(prng, p->tick + p->deliver + p->sync + p->propose + p->read + p->crash + p->restart + p->cut +
+                             p->part + p->mend + p->snapshot + p->transfer + p->unreachable + p->campaign);
     if (rolled(&roll, p->tick)) {
         cluster_tick(cluster, id, 1);
     } else if (rolled(&roll, p->deliver)) {
@@ -66,7 +80,7 @@ static void step(struct cluster *cluster, const struct profile *p, int number)
         char text[32];
         snprintf(text, sizeof text, "%d", number);
         uint64_t leader = cluster_leader(cluster);
-        cluster_propose(cluster, leader && prng_chance(prng, 800000) ? leader : id, text);
+        cluster_propose(cluster, leader && prng_chance(prng, 500000) ? leader : id, text);
     } else if (rolled(&roll, p->read)) {
         cluster_read(cluster, id);
     } else if (rolled(&roll, p->crash)) {
@@ -75,6 +89,8 @@ static void step(struct cluster *cluster, const struct profile *p, int number)
         cluster_restart(cluster, id);
     } else if (rolled(&roll, p->cut)) {
         cluster->cut[id][prng_between(prng, 1, (uint64_t)cluster->count)] = true;
+    } else if (rolled(&roll, p->part)) {
+        part(cluster);
     } else if (rolled(&roll, p->mend)) {
         uint64_t other = prng_between(prng, 1, (uint64_t)cluster->count);
         cluster_cut(cluster, id, other, false);

@@ -218,6 +218,37 @@ Test(raft_election, partial_connectivity_leaves_a_stable_leader)
     }
 }
 
+Test(raft_election, one_broken_link_does_not_move_the_leader)
+{
+    struct cluster cluster;
+    cluster_init(&cluster, 3, 3, &guarded);
+    elect(&cluster, 1);
+    uint64_t term = cluster_status(&cluster, 1).term;
+    cluster_cut(&cluster, 1, 3, true); /* 3 sees only 2, which hears the leader well */
+    cluster_run(&cluster, 300);
+    cr_assert_eq(cluster_leader(&cluster), 1);
+    cr_assert_eq(cluster_status(&cluster, 1).term, term);
+    cluster_fini(&cluster);
+}
+
+Test(raft_election, a_grant_of_an_older_pre_vote_does_not_count)
+{
+    struct cluster cluster;
+    cluster_init(&cluster, 3, 3, &guarded);
+    elect(&cluster, 1);
+    uint64_t term = cluster_status(&cluster, 2).term;
+    struct raft *raft = cluster_node(&cluster, 2)->raft;
+    cluster_campaign(&cluster, 2);
+    cr_assert_eq(cluster_status(&cluster, 2).role, RAFT_PRE_CANDIDATE);
+    struct raft_message old = {.kind = RAFT_MESSAGE_PRE_VOTE_ANSWER, .from = 3, .to = 2, .term = term};
+    cr_assert_eq(raft_step(raft, &old), STATUS_OK);
+    cr_assert_eq(cluster_status(&cluster, 2).role, RAFT_PRE_CANDIDATE);
+    old.term = term + 1;
+    cr_assert_eq(raft_step(raft, &old), STATUS_OK);
+    cr_assert_eq(cluster_status(&cluster, 2).role, RAFT_CANDIDATE);
+    cluster_fini(&cluster);
+}
+
 Test(raft_election, a_leader_without_a_quorum_steps_down)
 {
     struct cluster cluster;

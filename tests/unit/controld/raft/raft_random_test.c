@@ -12,11 +12,12 @@ static void options_of(uint64_t seed, struct raft_options *options, int *nodes)
     struct prng prng = prng_split(seed, "options");
     static const int sizes[] = {1, 2, 3, 3, 3, 4, 5, 5};
     *nodes = sizes[prng_below(&prng, 8)];
-    *options = (struct raft_options){.election_ticks = 10, .heartbeat_ticks = 2};
+    *options = (struct raft_options){.heartbeat_ticks = 1};
+    options->election_ticks = (uint32_t)prng_between(&prng, 3, 12);
     options->inflight_messages_max = (uint32_t)prng_between(&prng, 1, 6);
     options->append_bytes_max = prng_between(&prng, 1, 40);
     options->inflight_bytes_max = prng_between(&prng, 1, 100);
-    options->no_pre_vote = options->no_check_quorum = prng_chance(&prng, 200000);
+    options->no_pre_vote = options->no_check_quorum = prng_chance(&prng, 400000);
 }
 
 static bool run_seed(uint64_t seed, bool skip_durability_check, struct cluster *cluster)

@@ -136,6 +136,93 @@ Test(raft, entries_that_come_back_are_not_durable_by_their_first_write)
     raft_destroy(raft);
 }
 
+/* Steps an append, makes all durable, and returns the index acknowledged. */
+static uint64_t append_and_ack(struct raft *raft, struct call call)
+{
+    int answers;
+    uint64_t best, token;
+    cr_assert_eq(append(raft, call), STATUS_OK);
+    if ((token = take(raft, &answers, &best))) {
+        raft_storage_done(raft, token);
+        take(raft, &answers, &best);
+    }
+    return best;
+}
+
+Test(raft, an_append_vouches_only_for_what_it_covers)
+{
+    struct raft *raft = follower();
+    struct raft_status status;
+    cr_assert_eq(append_and_ack(raft, (struct call){2, 1, 0, 0, "1111", 0}), 4);
+    /* A leader of term 2 agrees up to 2; what lies behind may be replaced yet. */
+    cr_assert_eq(append_and_ack(raft, (struct call){3, 2, 2, 1, "", 4}), 2);
+    raft_status(raft, &status);
+    cr_assert_eq(status.commit, 2);
+    cr_assert_eq(status.last, 4);
+    cr_assert_eq(append_and_ack(raft, (struct call){3, 2, 2, 1, "1", 4}), 3);
+    raft_status(raft, &status);
+    cr_assert_eq(status.commit, 3);
+    raft_destroy(raft);
+}
+
+Test(raft, an_old_append_takes_nothing_away)
+{
+    struct raft *raft = follower();
+    struct raft_status status;
+    cr_assert_eq(append_and_ack(raft, (struct call){2, 1, 0, 0, "1111", 0}), 4);
+    cr_assert_eq(append_and_ack(raft, (struct call){2, 1, 0, 0, "11", 0}), 2);
+    raft_status(raft, &status);
+    cr_assert_eq(status.last, 4);
+    raft_destroy(raft);
+}
+
+Test(raft, a_refusal_skips_whole_terms)
+{
+    struct raft *raft = follower();
+    struct raft_ready ready;
+    append_and_ack(raft, (struct call){2, 4, 0, 0, "113344", 0});
+    /* A leader of term 5 without terms 3 and 4 probes at (5, 2): the logs can agree at (2, 1) at most. */
+    cr_assert_eq(append(raft, (struct call){3, 5, 5, 2, "", 0}), STATUS_OK);
+    raft_ready_take(raft, &ready);
+    uint64_t token = ready.write.token;
+    raft_ready_release(&ready);
+    raft_storage_done(raft, token);
+    raft_ready_take(raft, &ready);
+    cr_assert_eq(ready.messages_count, 1);
+    cr_assert(ready.messages[0].reject);
+    cr_assert_eq(ready.messages[0].reject_hint, 2);
+    cr_assert_eq(ready.messages[0].log_term, 1);
+    raft_ready_release(&ready);
+    raft_destroy(raft);
+}
+
+Test(raft, a_write_from_before_an_installation_vouches_for_nothing_after_it)
+{
+    struct raft *raft = follower();
+    struct raft_status status;
+    int answers;
+    uint64_t best;
+    cr_assert_eq(append(raft, (struct call){2, 1, 0, 0, "111111", 0}), STATUS_OK);
+    uint64_t first = take(raft, &answers, &best);
+    struct raft_message snapshot = {.kind = RAFT_MESSAGE_SNAPSHOT, .from = 3, .to = 1, .term = 2};
+    snapshot.index = 3;
+    snapshot.log_term = 2;
+    cr_assert_eq(raft_step(raft, &snapshot), STATUS_OK);
+    uint64_t second = take(raft, &answers, &best);
+    cr_assert_eq(append(raft, (struct call){3, 2, 3, 2, "22", 5}), STATUS_OK);
+    uint64_t third = take(raft, &answers, &best);
+    raft_storage_done(raft, first);
+    raft_status(raft, &status);
+    cr_assert_eq(status.durable, 3);
+    raft_storage_done(raft, second);
+    raft_status(raft, &status);
+    cr_assert_eq(status.durable, 3);
+    raft_storage_done(raft, third);
+    raft_status(raft, &status);
+    cr_assert_eq(status.durable, 5);
+    raft_destroy(raft);
+}
+
 Test(raft, a_write_that_replaces_entries_says_where_to_cut)
 {
     struct raft *raft = follower();
@@ -413,6 +500,58 @@ Test(raft, a_new_leader_answers_reads_after_its_first_commit)
     cluster_settle(&cluster);
     cr_assert_eq(cluster.reads_answered, 1);
     cr_assert_geq(cluster.answered_index, 1);
+    cluster_fini(&cluster);
+}
+
+Test(raft, a_read_asked_before_the_first_commit_needs_a_round_of_its_own)
+{
+    struct cluster cluster;
+    struct raft_options options = fast;
+    options.no_pre_vote = options.no_check_quorum = true;
+    cluster_init(&cluster, 3, 1, &options);
+    cluster_campaign(&cluster, 1);
+    while (cluster_leader(&cluster) == 0) {
+        for (uint64_t id = 1; id <= 3; id++)
+            cluster_sync(&cluster, id, SIZE_MAX);
+        while (cluster.messages_count > 0 && cluster_leader(&cluster) == 0)
+            cluster_deliver(&cluster, 0);
+    }
+    /* 2 acknowledges 1's first entry, but the answer is slow. */
+    cluster_sync(&cluster, 1, SIZE_MAX);
+    cluster_drop_all(&cluster, 1, 3);
+    cluster_deliver_all(&cluster, 1, 2);
+    cluster_sync(&cluster, 2, SIZE_MAX);
+    struct cluster_message slow = {0};
+    for (size_t i = 0; i < cluster.messages_count; i++)
+        if (cluster.messages[i].message.kind == RAFT_MESSAGE_APPEND_ANSWER) slow = cluster.messages[i];
+    cr_assert_eq(slow.message.to, 1);
+    /* Meanwhile 2 and 3 go on without 1. */
+    cluster_isolate(&cluster, 1, true);
+    cluster_campaign(&cluster, 2);
+    cluster_settle(&cluster);
+    cr_assert_eq(cluster_leader(&cluster), 2);
+    cluster_propose(&cluster, 2, "x");
+    cluster_settle(&cluster);
+    cr_assert(cluster_read(&cluster, 1));
+    cr_assert_eq(raft_step(cluster_node(&cluster, 1)->raft, &slow.message), STATUS_OK);
+    cluster_process(&cluster, 1);
+    cr_assert_gt(cluster_status(&cluster, 1).commit, 0);
+    cr_assert_eq(cluster.reads_answered, 0);
+    cr_assert_str_empty(cluster.why);
+    cluster_fini(&cluster);
+}
+
+Test(raft, an_acknowledgement_of_what_does_not_exist_commits_nothing)
+{
+    struct cluster cluster;
+    cluster_init(&cluster, 3, 1, &fast);
+    elect(&cluster, 1);
+    struct raft_status before = cluster_status(&cluster, 1);
+    struct raft_message forged = {.kind = RAFT_MESSAGE_APPEND_ANSWER, .from = 2, .to = 1, .term = before.term};
+    forged.index = before.last + 7;
+    cr_assert_eq(raft_step(cluster_node(&cluster, 1)->raft, &forged), STATUS_OK);
+    cr_assert_eq(cluster_status(&cluster, 1).commit, before.commit);
+    cr_assert_eq(cluster_status(&cluster, 1).peers[1].match, before.peers[1].match);
     cluster_fini(&cluster);
 }
 
