@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "client/trillium.h"
+#include "common/base/mem.h"
 #include "common/base/prng.h"
 #include "common/obs/histogram.h"
 
@@ -65,7 +66,7 @@ static void finished(struct one *one, int status)
         start(one);
         return;
     }
-    free(one);
+    mem_free(one);
     atomic_fetch_sub(&load->outstanding, 1);
 }
 
@@ -101,7 +102,7 @@ static void start(struct one *one)
 
 static void begin(struct load *load, uint64_t due_ns)
 {
-    struct one *one = malloc(sizeof *one);
+    struct one *one = mem_alloc(sizeof *one);
     *one = (struct one){.load = load, .due_ns = due_ns};
     atomic_fetch_add(&load->outstanding, 1);
     atomic_fetch_add(&load->started, 1);

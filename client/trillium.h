@@ -120,23 +120,29 @@ typedef void trillium_sent_fn(void *context, int status, uint64_t message_id);
 TRILLIUM_API void trillium_send_async(struct trillium *trillium, const struct trillium_message *message,
     enum trillium_level level, trillium_sent_fn *done, void *context);
 
+/* Which message, and how many replicas must say so. */
+struct trillium_ref {
+    uint64_t channel_id;
+    uint64_t message_id;
+    enum trillium_level level;
+};
+
 /* Edits content (and sets edited_at). PENDING: no such message is known, the edit waits for it. SUPERSEDED: a newer
    edit stays. */
-TRILLIUM_API int trillium_edit(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    struct trillium_bytes content, enum trillium_level level);
+TRILLIUM_API int trillium_edit(
+    struct trillium *trillium, const struct trillium_ref *ref, struct trillium_bytes content);
 typedef void trillium_done_fn(void *context, int status);
-TRILLIUM_API void trillium_edit_async(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    struct trillium_bytes content, enum trillium_level level, trillium_done_fn *done, void *context);
+TRILLIUM_API void trillium_edit_async(struct trillium *trillium, const struct trillium_ref *ref,
+    struct trillium_bytes content, trillium_done_fn *done, void *context);
 
-TRILLIUM_API int trillium_delete(
-    struct trillium *trillium, uint64_t channel_id, uint64_t message_id, enum trillium_level level);
-TRILLIUM_API void trillium_delete_async(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    enum trillium_level level, trillium_done_fn *done, void *context);
+TRILLIUM_API int trillium_delete(struct trillium *trillium, const struct trillium_ref *ref);
+TRILLIUM_API void trillium_delete_async(
+    struct trillium *trillium, const struct trillium_ref *ref, trillium_done_fn *done, void *context);
 
 enum trillium_state { TRILLIUM_STATE_UNKNOWN = 0, TRILLIUM_STATE_PRESENT = 1, TRILLIUM_STATE_NEVER = 2 };
 /* What became of an id. With resolve an id that is not present is deleted, so that it never will be. */
 TRILLIUM_API int trillium_status(
-    struct trillium *trillium, uint64_t channel_id, uint64_t message_id, bool resolve, enum trillium_state *state);
+    struct trillium *trillium, const struct trillium_ref *ref, bool resolve, enum trillium_state *state);
 
 /* ---- pages ---- */
 
@@ -173,27 +179,35 @@ TRILLIUM_API void trillium_list_async(
     struct trillium *trillium, const struct trillium_query *query, trillium_listed_fn *done, void *context);
 
 /* One message as a page of one; NOT_FOUND. */
-TRILLIUM_API int trillium_get(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    enum trillium_level level, struct trillium_page *page);
+TRILLIUM_API int trillium_get(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_page *page);
 
 /* ---- channels ---- */
 
-/* Deletes all messages with ids in [lo, hi] for ever; hi 0: up to now. *through is how far it reached. */
-TRILLIUM_API int trillium_purge(struct trillium *trillium, uint64_t channel_id, uint64_t lo, uint64_t hi,
-    enum trillium_level level, uint64_t *through);
+struct trillium_interval {
+    uint64_t channel_id;
+    uint64_t lo, hi; /* ids, both included; hi 0: up to now */
+    enum trillium_level level;
+};
+/* Deletes all messages with ids in the interval for ever. *through is how far it reached (may be NULL). */
+TRILLIUM_API int trillium_purge(struct trillium *trillium, const struct trillium_interval *interval, uint64_t *through);
 
 struct trillium_channel {
     uint64_t channel_id;
     uint64_t newest_id;
 };
-enum { TRILLIUM_CURSOR_BYTES = 64 };
+enum { TRILLIUM_CURSOR_BYTES = 64, TRILLIUM_CHANNELS_MAX = 200 };
 struct trillium_cursor {
     unsigned size; /* 0: from the start */
     uint8_t bytes[TRILLIUM_CURSOR_BYTES];
 };
-/* Fills up to max channels that hold messages, in token order; *count of 0 with *more false is the end. */
+struct trillium_channels_page {
+    size_t count;
+    bool more;
+    struct trillium_channel channels[TRILLIUM_CHANNELS_MAX];
+};
+/* The next channels that hold messages, in token order; moves the cursor behind them. */
 TRILLIUM_API int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor, enum trillium_level level,
-    struct trillium_channel *out, size_t max, size_t *count, bool *more);
+    struct trillium_channels_page *page);
 
 /* ---- imports ---- */
 

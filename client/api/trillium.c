@@ -495,13 +495,13 @@ static void begin_edit(struct op *op)
     buffer_free(&row);
 }
 
-void trillium_edit_async(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    struct trillium_bytes content, enum trillium_level level, trillium_done_fn *done, void *context)
+void trillium_edit_async(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_bytes content,
+    trillium_done_fn *done, void *context)
 {
     struct op *op = op_create(trillium, METHOD_MESSAGE_EDIT, context);
-    op_by_channel(op, channel_id);
-    op->id = message_id;
-    op->level = level;
+    op_by_channel(op, ref->channel_id);
+    op->id = ref->message_id;
+    op->level = ref->level;
     op->content = (struct trillium_bytes){arena_copy(&op->arena, content.data, content.size), content.size};
     op->begin = begin_edit;
     op->end = end_done;
@@ -509,56 +509,54 @@ void trillium_edit_async(struct trillium *trillium, uint64_t channel_id, uint64_
     op_start(op);
 }
 
-int trillium_edit(struct trillium *trillium, uint64_t channel_id, uint64_t message_id, struct trillium_bytes content,
-    enum trillium_level level)
+int trillium_edit(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_bytes content)
 {
     struct wait wait;
     wait_init(&wait, trillium);
-    trillium_edit_async(trillium, channel_id, message_id, content, level, wait_done, &wait);
+    trillium_edit_async(trillium, ref, content, wait_done, &wait);
     return wait_end(&wait);
 }
 
-void trillium_delete_async(struct trillium *trillium, uint64_t channel_id, uint64_t message_id,
-    enum trillium_level level, trillium_done_fn *done, void *context)
+void trillium_delete_async(
+    struct trillium *trillium, const struct trillium_ref *ref, trillium_done_fn *done, void *context)
 {
     struct op *op = op_create(trillium, METHOD_MESSAGE_DELETE, context);
     Trillium__V1__MessageDeleteCall *call = arena_alloc(&op->arena, sizeof *call);
     trillium__v1__message_delete_call__init(call);
-    call->channel_id = channel_id;
-    call->message_id = message_id;
-    call->level = level_of(level);
-    op_by_channel(op, channel_id);
+    call->channel_id = ref->channel_id;
+    call->message_id = ref->message_id;
+    call->level = level_of(ref->level);
+    op_by_channel(op, ref->channel_id);
     op->message = &call->base;
     op->end = end_done;
     op->tell.done = done;
     op_start(op);
 }
 
-int trillium_delete(struct trillium *trillium, uint64_t channel_id, uint64_t message_id, enum trillium_level level)
+int trillium_delete(struct trillium *trillium, const struct trillium_ref *ref)
 {
     struct wait wait;
     wait_init(&wait, trillium);
-    trillium_delete_async(trillium, channel_id, message_id, level, wait_done, &wait);
+    trillium_delete_async(trillium, ref, wait_done, &wait);
     return wait_end(&wait);
 }
 
-int trillium_status(
-    struct trillium *trillium, uint64_t channel_id, uint64_t message_id, bool resolve, enum trillium_state *state)
+int trillium_status(struct trillium *trillium, const struct trillium_ref *ref, bool resolve, enum trillium_state *state)
 {
     struct wait wait;
     struct arena arena = {0};
     Trillium__V1__MessageStatusCall call = TRILLIUM__V1__MESSAGE_STATUS_CALL__INIT;
-    call.channel_id = channel_id;
-    call.message_id = message_id;
+    call.channel_id = ref->channel_id;
+    call.message_id = ref->message_id;
     call.resolve = resolve;
     int status = call_raw(trillium, &wait, METHOD_MESSAGE_STATUS, &call.base);
     Trillium__V1__MessageStatusAnswer *answer =
         rpc_decode(&arena, &trillium__v1__message_status_answer__descriptor, buffer_bytes(&wait.body));
     *state = TRILLIUM_STATE_UNKNOWN;
-    if (status == TRILLIUM_OK && answer)
-        *state = answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_PRESENT ? TRILLIUM_STATE_PRESENT
-                 : answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_NEVER ? TRILLIUM_STATE_NEVER
-                                                                                     : TRILLIUM_STATE_UNKNOWN;
+    if (status == TRILLIUM_OK && answer && answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_PRESENT)
+        *state = TRILLIUM_STATE_PRESENT;
+    if (status == TRILLIUM_OK && answer && answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_NEVER)
+        *state = TRILLIUM_STATE_NEVER;
     arena_free(&arena);
     buffer_free(&wait.body);
     return status;
@@ -665,19 +663,18 @@ static void end_get(struct op *op, enum status status, struct bytes body)
     trillium_page_free(&page);
 }
 
-int trillium_get(struct trillium *trillium, uint64_t channel_id, uint64_t message_id, enum trillium_level level,
-    struct trillium_page *page)
+int trillium_get(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_page *page)
 {
     struct wait wait;
     wait_init(&wait, trillium);
     struct op *op = op_create(trillium, METHOD_MESSAGE_GET, &wait);
     Trillium__V1__MessageGetCall *call = arena_alloc(&op->arena, sizeof *call);
     trillium__v1__message_get_call__init(call);
-    call->channel_id = channel_id;
-    call->message_id = message_id;
-    call->level = level_of(level);
-    op_by_channel(op, channel_id);
-    op->id = message_id;
+    call->channel_id = ref->channel_id;
+    call->message_id = ref->message_id;
+    call->level = level_of(ref->level);
+    op_by_channel(op, ref->channel_id);
+    op->id = ref->message_id;
     op->message = &call->base;
     op->end = end_get;
     op->tell.listed = wait_listed;
@@ -687,16 +684,15 @@ int trillium_get(struct trillium *trillium, uint64_t channel_id, uint64_t messag
 
 /* ---- channels ---- */
 
-int trillium_purge(struct trillium *trillium, uint64_t channel_id, uint64_t lo, uint64_t hi, enum trillium_level level,
-    uint64_t *through)
+int trillium_purge(struct trillium *trillium, const struct trillium_interval *interval, uint64_t *through)
 {
     struct wait wait;
     struct arena arena = {0};
     Trillium__V1__ChannelPurgeCall call = TRILLIUM__V1__CHANNEL_PURGE_CALL__INIT;
-    call.channel_id = channel_id;
-    call.lo = lo;
-    call.hi = hi;
-    call.level = level_of(level);
+    call.channel_id = interval->channel_id;
+    call.lo = interval->lo;
+    call.hi = interval->hi;
+    call.level = level_of(interval->level);
     int status = call_raw(trillium, &wait, METHOD_CHANNEL_PURGE, &call.base);
     Trillium__V1__ChannelPurgeAnswer *answer =
         rpc_decode(&arena, &trillium__v1__channel_purge_answer__descriptor, buffer_bytes(&wait.body));
@@ -707,24 +703,26 @@ int trillium_purge(struct trillium *trillium, uint64_t channel_id, uint64_t lo, 
 }
 
 int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor, enum trillium_level level,
-    struct trillium_channel *out, size_t max, size_t *count, bool *more)
+    struct trillium_channels_page *page)
 {
     struct wait wait;
     struct arena arena = {0};
     Trillium__V1__ChannelListCall call = TRILLIUM__V1__CHANNEL_LIST_CALL__INIT;
     call.cursor = (ProtobufCBinaryData){cursor->size, cursor->bytes};
-    call.limit = max > PAGE_ROWS_MAX ? PAGE_ROWS_MAX : (uint32_t)max;
+    call.limit = TRILLIUM_CHANNELS_MAX;
     call.level = level_of(level);
     int status = call_raw(trillium, &wait, METHOD_CHANNEL_LIST, &call.base);
     Trillium__V1__ChannelListAnswer *answer =
         rpc_decode(&arena, &trillium__v1__channel_list_answer__descriptor, buffer_bytes(&wait.body));
-    *count = 0;
-    *more = false;
-    if (status == TRILLIUM_OK && answer && answer->cursor.len <= TRILLIUM_CURSOR_BYTES && answer->n_channels <= max) {
+    page->count = 0;
+    page->more = false;
+    bool fits = answer && answer->cursor.len <= TRILLIUM_CURSOR_BYTES && answer->n_channels <= TRILLIUM_CHANNELS_MAX;
+    if (status == TRILLIUM_OK && fits) {
         for (size_t i = 0; i < answer->n_channels; i++)
-            out[i] = (struct trillium_channel){answer->channels[i]->channel_id, answer->channels[i]->newest_id};
-        *count = answer->n_channels;
-        *more = answer->more;
+            page->channels[i] =
+                (struct trillium_channel){answer->channels[i]->channel_id, answer->channels[i]->newest_id};
+        page->count = answer->n_channels;
+        page->more = answer->more;
         cursor->size = (unsigned)answer->cursor.len;
         memcpy(cursor->bytes, answer->cursor.data, answer->cursor.len);
     }

@@ -208,18 +208,24 @@ static int by_position(const void *a, const void *b)
     return bytes_compare(((const struct found *)a)->position, ((const struct found *)b)->position);
 }
 
-/* The first partitions of the range after a position, as a quorum knows them, ascending. complete_to: where the first
-   of the answers ended, if any did. */
-static enum status partitions_of(struct channel_op *op, const struct view_range *range, struct bytes after,
-    struct found *out, unsigned *count, struct bytes *complete_to)
+struct partitions {
+    struct found *found; /* room for all replicas' answers */
+    unsigned count;
+    struct bytes complete_to; /* where the first of the answers ended; size 0: none did */
+};
+
+/* The first partitions of the range after a position, as a quorum knows them, ascending. */
+static enum status partitions_of(
+    struct channel_op *op, const struct view_range *range, struct bytes after, struct partitions *result)
 {
+    struct found *out = result->found;
     Trillium__V1__ReplicaPartitionsCall body = TRILLIUM__V1__REPLICA_PARTITIONS_CALL__INIT;
     body.after = (ProtobufCBinaryData){after.size, (uint8_t *)(uintptr_t)after.data};
     body.limit = CHANNELS_PAGE_MAX;
     struct fan_slot slots[REPLICAS_MAX];
     struct fan_call what = {range, METHOD_REPLICA_PARTITIONS, &body.base};
     unsigned asked = ask_replicas(op, &what, slots), good = 0, n = 0;
-    *complete_to = bytes_of(NULL, 0);
+    result->complete_to = bytes_of(NULL, 0);
     for (unsigned i = 0; i < asked; i++) {
         if (slots[i].status != STATUS_OK) continue;
         Trillium__V1__ReplicaPartitionsAnswer *answer =
@@ -234,16 +240,17 @@ static enum status partitions_of(struct channel_op *op, const struct view_range 
             struct reader reader = reader_of(bytes_of(last.data + KEY_TOKEN_BYTES, 8));
             out[n++] = (struct found){last, read_u64_be(&reader) ^ ((uint64_t)1 << 63)};
         }
-        if (answer->more && (complete_to->size == 0 || bytes_compare(last, *complete_to) < 0)) *complete_to = last;
+        if (answer->more && (result->complete_to.size == 0 || bytes_compare(last, result->complete_to) < 0))
+            result->complete_to = last;
     }
     if (good < level_needed(LEVEL_QUORUM_OF_N, range->replicas_count)) return STATUS_UNAVAILABLE;
     qsort(out, n, sizeof *out, by_position);
     unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (complete_to->size && bytes_compare(out[i].position, *complete_to) > 0) break;
+        if (result->complete_to.size && bytes_compare(out[i].position, result->complete_to) > 0) break;
         if (kept == 0 || bytes_compare(out[kept - 1].position, out[i].position) != 0) out[kept++] = out[i];
     }
-    *count = kept;
+    result->count = kept;
     return STATUS_OK;
 }
 
@@ -280,31 +287,31 @@ struct channel_page {
 static enum status list_range(struct channel_op *op, const struct view_range *range, struct channel_page *page)
 {
     struct arena *arena = &op->request->arena;
-    struct found *found = arena_alloc(arena, REPLICAS_MAX * CHANNELS_PAGE_MAX * sizeof *found);
+    struct partitions known;
+    known.found = arena_alloc(arena, REPLICAS_MAX * CHANNELS_PAGE_MAX * sizeof *known.found);
     for (;;) {
-        struct bytes complete_to, after = bytes_of(page->cursor, page->has_cursor ? sizeof page->cursor : 0);
-        unsigned count = 0;
-        enum status status = partitions_of(op, range, after, found, &count, &complete_to);
+        struct bytes after = bytes_of(page->cursor, page->has_cursor ? sizeof page->cursor : 0);
+        enum status status = partitions_of(op, range, after, &known);
         if (status != STATUS_OK) return status;
-        for (unsigned i = 0; i < count; i++) {
+        for (unsigned i = 0; i < known.count; i++) {
             uint64_t newest;
             if (page->count == page->limit) {
                 page->more = true;
                 return STATUS_OK;
             }
-            status = newest_visible(op, found[i].channel, &newest);
+            status = newest_visible(op, known.found[i].channel, &newest);
             if (status != STATUS_OK) return status;
-            memcpy(page->cursor, found[i].position.data, sizeof page->cursor);
+            memcpy(page->cursor, known.found[i].position.data, sizeof page->cursor);
             page->has_cursor = true;
             if (newest == 0) continue;
             Trillium__V1__ChannelEntry *entry = arena_alloc(arena, sizeof *entry);
             trillium__v1__channel_entry__init(entry);
-            entry->channel_id = found[i].channel;
+            entry->channel_id = known.found[i].channel;
             entry->newest_id = newest;
             page->entries[page->count++] = entry;
         }
-        if (complete_to.size == 0) return STATUS_OK;
-        memcpy(page->cursor, complete_to.data, sizeof page->cursor);
+        if (known.complete_to.size == 0) return STATUS_OK;
+        memcpy(page->cursor, known.complete_to.data, sizeof page->cursor);
         page->has_cursor = true;
     }
 }

@@ -29,17 +29,17 @@ static void handle_lease(void *context, struct rpc_request *request)
 {
     struct worker *worker = context;
     Trillium__V1__LeaseCall *call = rpc_decode(&request->arena, &trillium__v1__lease_call__descriptor, request->body);
-    struct uuid instance;
     struct maker_lease lease;
     uint16_t number;
-    enum status status = call && call->instance.len == sizeof instance.bytes && call->maker <= UINT16_MAX
-                             ? STATUS_OK
-                             : STATUS_BAD_REQUEST;
+    enum status status =
+        call && call->instance.len == sizeof(struct uuid) && call->maker <= UINT16_MAX ? STATUS_OK : STATUS_BAD_REQUEST;
     Trillium__V1__LeaseAnswer answer = TRILLIUM__V1__LEASE_ANSWER__INIT;
     if (status == STATUS_OK) {
-        memcpy(instance.bytes, call->instance.data, sizeof instance.bytes);
-        status = makers_lease(&worker->makers, &instance, call->renew ? (uint16_t)call->maker : 0,
-            reactor_now_ns(worker->reactor), reactor_wall_us(worker->reactor) / 1000, &lease, &number);
+        struct maker_request wanted = {.held = call->renew ? (uint16_t)call->maker : 0,
+            .now_ns = reactor_now_ns(worker->reactor),
+            .wall_ms = reactor_wall_us(worker->reactor) / 1000};
+        memcpy(wanted.instance.bytes, call->instance.data, sizeof wanted.instance.bytes);
+        status = makers_lease(&worker->makers, &wanted, &lease, &number);
     }
     if (status == STATUS_OK) {
         answer.maker = number;

@@ -40,29 +40,29 @@ static bool ceiling_covers(const struct makers *makers, int64_t unix_ms)
     return atomic_load_explicit(makers->ceiling_ms, memory_order_acquire) >= unix_ms;
 }
 
-enum status makers_lease(struct makers *makers, const struct uuid *instance, uint16_t held, uint64_t now_ns,
-    int64_t wall_ms, struct maker_lease *out, uint16_t *out_number)
+enum status makers_lease(
+    struct makers *makers, const struct maker_request *request, struct maker_lease *out, uint16_t *out_number)
 {
-    if (!ceiling_covers(makers, wall_ms + LEASE_REUSE_MS)) return STATUS_UNAVAILABLE;
-    struct maker_lease *own = &makers->leases[position_of(makers, held)];
-    if (own != &makers->leases[0] && own->leased && uuid_equal(&own->instance, instance)) {
-        extend(own, now_ns, wall_ms);
+    if (!ceiling_covers(makers, request->wall_ms + LEASE_REUSE_MS)) return STATUS_UNAVAILABLE;
+    struct maker_lease *own = &makers->leases[position_of(makers, request->held)];
+    if (own != &makers->leases[0] && own->leased && uuid_equal(&own->instance, &request->instance)) {
+        extend(own, request->now_ns, request->wall_ms);
         *out = *own;
-        *out_number = held;
+        *out_number = request->held;
         out->floor_unix_ms = INT64_MIN; /* its own ids are no danger to it */
         return STATUS_OK;
     }
-    if (makers->count < 2 || now_ns < makers->may_lease_at_ns) return STATUS_UNAVAILABLE;
+    if (makers->count < 2 || request->now_ns < makers->may_lease_at_ns) return STATUS_UNAVAILABLE;
     for (unsigned tried = 0; tried < makers->count - 1; tried++) {
         unsigned at = 1 + (makers->next + tried) % (makers->count - 1);
         struct maker_lease *lease = &makers->leases[at];
         /* Waiting for a floor that lies ahead would stall the instance: such a number rests. */
-        if ((lease->leased && now_ns < lease->free_at_ns) || lease->floor_unix_ms > wall_ms) continue;
+        if ((lease->leased && request->now_ns < lease->free_at_ns) || lease->floor_unix_ms > request->wall_ms) continue;
         makers->next = at;
-        lease->instance = *instance;
+        lease->instance = request->instance;
         *out = *lease;
         *out_number = makers->numbers[at];
-        extend(lease, now_ns, wall_ms);
+        extend(lease, request->now_ns, request->wall_ms);
         return STATUS_OK;
     }
     return STATUS_UNAVAILABLE;

@@ -49,10 +49,16 @@ void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, 
 /* Adds numbers; the first one ever is kept for Reserve. */
 void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count);
 
+struct maker_request {
+    struct uuid instance;
+    uint16_t held;   /* the number to renew; 0: none */
+    uint64_t now_ns; /* monotonic */
+    int64_t wall_ms;
+};
 /* Leases or renews; out->floor_unix_ms tells above which time ids may be made (a renewal: INT64_MIN). UNAVAILABLE: none
    is free now, or it is too early: use Reserve. A renewal of a number that is not held any more gives another one. */
-enum status makers_lease(struct makers *makers, const struct uuid *instance, uint16_t held, uint64_t now_ns,
-    int64_t wall_ms, struct maker_lease *out, uint16_t *out_number) MUST_CHECK;
+enum status makers_lease(struct makers *makers, const struct maker_request *request, struct maker_lease *out,
+    uint16_t *out_number) MUST_CHECK;
 /* The instance said goodbye: its number is free once its last ids lie in the past. */
 void makers_return(struct makers *makers, const struct uuid *instance, uint64_t now_ns, int64_t wall_ms);
 /* count ascending ids, 0 < count <= RESERVE_MAX. UNAVAILABLE: no number yet, or the mark on disk is behind. */

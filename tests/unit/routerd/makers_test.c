@@ -22,6 +22,13 @@ static struct makers with_numbers(unsigned count)
     return makers;
 }
 
+static enum status ask(struct makers *makers, struct maker_request request, struct maker_lease *lease, uint16_t *number)
+{
+    return makers_lease(makers, &request, lease, number);
+}
+#define lease_of(makers, who, renewed, at_ms, wall, lease, number)                                                     \
+    ask(makers, (struct maker_request){who, renewed, MS(at_ms), wall}, lease, number)
+
 Test(makers, reserved_ids_rise_and_use_the_first_number)
 {
     struct makers makers = with_numbers(3);
@@ -50,8 +57,8 @@ Test(makers, nothing_is_leased_in_the_first_ten_seconds)
     struct uuid instance = {{1}};
     struct maker_lease lease;
     uint16_t number;
-    cr_assert_eq(makers_lease(&makers, &instance, 0, MS(9999), WALL_MS, &lease, &number), STATUS_UNAVAILABLE);
-    cr_assert_eq(makers_lease(&makers, &instance, 0, MS(10000), WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, instance, 0, 9999, WALL_MS, &lease, &number), STATUS_UNAVAILABLE);
+    cr_assert_eq(lease_of(&makers, instance, 0, 10000, WALL_MS, &lease, &number), STATUS_OK);
     cr_assert_neq(number, 500, "the first number is Reserve's");
 }
 
@@ -61,11 +68,11 @@ Test(makers, a_number_is_leased_again_only_when_its_ids_lie_in_the_past)
     struct uuid first = {{1}}, second = {{2}};
     struct maker_lease lease;
     uint16_t number, other;
-    cr_assert_eq(makers_lease(&makers, &first, 0, MS(20000), WALL_MS, &lease, &number), STATUS_OK);
-    cr_assert_eq(makers_lease(&makers, &second, 0, MS(29999), WALL_MS + 9999, &lease, &other), STATUS_UNAVAILABLE);
-    cr_assert_eq(makers_lease(&makers, &second, 0, MS(30001), WALL_MS + 5000, &lease, &other), STATUS_UNAVAILABLE,
+    cr_assert_eq(lease_of(&makers, first, 0, 20000, WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, second, 0, 29999, WALL_MS + 9999, &lease, &other), STATUS_UNAVAILABLE);
+    cr_assert_eq(lease_of(&makers, second, 0, 30001, WALL_MS + 5000, &lease, &other), STATUS_UNAVAILABLE,
         "the wall clock fell behind the floor");
-    cr_assert_eq(makers_lease(&makers, &second, 0, MS(30001), WALL_MS + 10001, &lease, &other), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, second, 0, 30001, WALL_MS + 10001, &lease, &other), STATUS_OK);
     cr_assert_eq(other, number);
     cr_assert_geq(lease.floor_unix_ms, WALL_MS + LEASE_MS);
 }
@@ -76,9 +83,9 @@ Test(makers, a_renewal_keeps_the_number_and_one_of_a_lost_number_gets_another)
     struct uuid first = {{1}}, second = {{2}};
     struct maker_lease lease;
     uint16_t number, again, other;
-    cr_assert_eq(makers_lease(&makers, &first, 0, MS(20000), WALL_MS, &lease, &number), STATUS_OK);
-    cr_assert_eq(makers_lease(&makers, &first, number, MS(24000), WALL_MS + 4000, &lease, &again), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, first, 0, 20000, WALL_MS, &lease, &number), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, first, number, 24000, WALL_MS + 4000, &lease, &again), STATUS_OK);
     cr_assert_eq(again, number);
-    cr_assert_eq(makers_lease(&makers, &second, number, MS(24000), WALL_MS + 4000, &lease, &other), STATUS_OK);
+    cr_assert_eq(lease_of(&makers, second, number, 24000, WALL_MS + 4000, &lease, &other), STATUS_OK);
     cr_assert_neq(other, number);
 }
