@@ -195,7 +195,7 @@ uint8_t *buffer_reserve(struct buffer *buffer, size_t size)
         buffer->data = mem_realloc(buffer->data, capacity);
         buffer->capacity = capacity;
     }
-    return buffer->data + buffer->size;
+    return buffer->data ? buffer->data + buffer->size : NULL;
 }
 
 void buffer_append(struct buffer *buffer, const void *data, size_t size)

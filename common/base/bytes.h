@@ -42,7 +42,8 @@ struct reader {
 
 static inline struct reader reader_of(struct bytes bytes)
 {
-    return (struct reader){bytes.data, bytes.data + bytes.size, false};
+    const uint8_t *data = bytes.data ? bytes.data : (const uint8_t *)""; /* NULL + 0 is undefined */
+    return (struct reader){data, data + bytes.size, false};
 }
 
 static inline size_t reader_left(const struct reader *reader)
