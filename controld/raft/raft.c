@@ -244,7 +244,7 @@ void raft_status(const struct raft *raft, struct raft_status *out)
             .id = peer->id,
             .state = peer->state,
             .match = peer->match,
-            .next = self ? out->last + 1 : peer->next,
+            .next = self ? peer->match + 1 : peer->next,
             .pending_snapshot = peer->pending_snapshot,
             .inflight_messages = peer->inflight_count,
             .paused = raft_progress_is_paused(peer),

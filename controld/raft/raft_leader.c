@@ -179,20 +179,26 @@ static int active_of(const void *context, uint64_t id)
     return -1;
 }
 
+/* Since the last time this was asked. */
+static bool heard_of_quorum(struct raft *raft)
+{
+    bool heard = quorum_joint_vote(&raft->voters, active_of, raft) == QUORUM_WON;
+    for (uint32_t i = 0; i < raft->peers_count; i++)
+        raft->peers[i].active = is_self(raft, &raft->peers[i]);
+    return heard;
+}
+
 void raft_leader_tick(struct raft *raft)
 {
     raft->heartbeat_elapsed++;
     raft->election_elapsed++;
     if (raft->election_elapsed >= raft->options.election_ticks) {
         raft->election_elapsed = 0;
-        bool lost = quorum_joint_vote(&raft->voters, active_of, raft) != QUORUM_WON;
-        for (uint32_t i = 0; i < raft->peers_count; i++)
-            raft->peers[i].active = is_self(raft, &raft->peers[i]);
-        if (lost && !raft->options.no_check_quorum) {
+        raft->transfer_to = 0; /* it took too long */
+        if (!raft->options.no_check_quorum && !heard_of_quorum(raft)) {
             raft_become_follower(raft, raft->term, 0);
             return;
         }
-        raft->transfer_to = 0; /* it took too long */
     }
     if (raft->heartbeat_elapsed >= raft->options.heartbeat_ticks) {
         raft->heartbeat_elapsed = 0;
