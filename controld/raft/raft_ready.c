@@ -195,8 +195,10 @@ void raft_storage_done(struct raft *raft, uint64_t token)
 {
     CHECK(token > 0 && token <= raft->token_last);
     struct raft_messages after = {0};
-    while (!list_is_empty(&raft->writes) && record_of(raft->writes.next)->token <= token) {
-        struct raft_write_record *record = record_of(list_pop_front(&raft->writes));
+    LIST_FOR_EACH (link, &raft->writes) {
+        struct raft_write_record *record = record_of(link);
+        if (record->token > token) break;
+        list_remove(link);
         advance_durable(raft, record);
         raft->hard_durable = record->hard;
         if (record->install) raft->installs_underway--;

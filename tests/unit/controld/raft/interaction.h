@@ -6,8 +6,8 @@
  * It looks into raft_internal.h where our core deliberately works in another rhythm: there, a message that waits for
  * a write is printed with the ready that starts it; committed entries are printed with the write that stores them.
  */
-#ifndef TRILLIUM_TESTS_RAFT_INTERACTION_H
-#define TRILLIUM_TESTS_RAFT_INTERACTION_H
+#ifndef TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_INTERACTION_H
+#define TRILLIUM_TESTS_UNIT_CONTROLD_RAFT_INTERACTION_H
 
 #include "controld/raft/raft.h"
 #include "tests/unit/controld/raft/corpus.h"
