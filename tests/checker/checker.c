@@ -24,17 +24,24 @@ struct checker {
     size_t count, capacity;
 };
 
-static void violate(struct checker *checker, uint32_t rule, size_t op, ptrdiff_t because, const struct message *message,
-    const char *text)
+/* Which operation breaks a rule, although another one was done, on which message (or NULL). */
+struct blame {
+    size_t op;
+    ptrdiff_t because;
+    const struct message *message;
+};
+
+static void violate(struct checker *checker, uint32_t rule, struct blame blame, const char *text)
 {
     struct check_result *result = checker->result;
     result->by_rule[rule]++;
     if (result->violations_count++ >= CHECK_VIOLATIONS_MAX) return;
     struct check_violation *violation = &result->violations[result->violations_count - 1];
-    *violation = (struct check_violation){.rule = rule, .op = (ptrdiff_t)op, .because = because, .text = text};
-    if (message) {
-        violation->channel = message->channel;
-        violation->id = message->id;
+    *violation =
+        (struct check_violation){.rule = rule, .op = (ptrdiff_t)blame.op, .because = blame.because, .text = text};
+    if (blame.message) {
+        violation->channel = blame.message->channel;
+        violation->id = blame.message->id;
     }
 }
 
@@ -61,13 +68,14 @@ static void check_writes(struct checker *checker)
             const struct history_op *op = &history->ops[index];
             if (op->kind == HISTORY_CREATE) {
                 if (create >= 0 && history->ops[create].body != op->body)
-                    violate(checker, 8, index, create, message, "an id is used for two messages");
+                    violate(checker, 8, (struct blame){index, create, message}, "an id is used for two messages");
                 create = (ptrdiff_t)index;
             }
             if (op->outcome == HISTORY_OK && op_is_strong(op) && message->delete_ack <= op->invoke)
-                violate(checker, 2, index, message->delete_op, message, "a write is acked under an acked delete");
+                violate(checker, 2, (struct blame){index, message->delete_op, message},
+                    "a write is acked under an acked delete");
             if (op->outcome == HISTORY_DELETED && message->delete_invoke >= op->ret)
-                violate(checker, 3, index, CHECK_NONE, message, "DELETED, but nobody deleted it");
+                violate(checker, 3, (struct blame){index, CHECK_NONE, message}, "DELETED, but nobody deleted it");
         }
     }
 }
@@ -98,18 +106,19 @@ static void check_seen(struct checker *checker, size_t index, const struct histo
     bool refused;
     ptrdiff_t version = find_version(checker, message, row->body, &refused);
     if (version < 0) {
-        violate(checker, 3, index, CHECK_NONE, message,
+        violate(checker, 3, (struct blame){index, CHECK_NONE, message},
             refused ? "shows what was refused" : "shows a body that nobody wrote");
         return;
     }
     const struct history_op *write = &checker->history->ops[version];
     if (write->invoke >= read->ret)
-        violate(checker, 3, index, version, message, "shows a version from the future");
+        violate(checker, 3, (struct blame){index, version, message}, "shows a version from the future");
     else if (message->create_invoke >= read->ret)
-        violate(checker, 3, index, version, message, "shows a message without a create");
+        violate(checker, 3, (struct blame){index, version, message}, "shows a message without a create");
     if (!op_is_strong(read)) return;
     if (message->delete_ack <= read->invoke)
-        violate(checker, 2, index, message->delete_op, message, "shows a message after its delete was acked");
+        violate(checker, 2, (struct blame){index, message->delete_op, message},
+            "shows a message after its delete was acked");
     /* The newest of the edits acked before the read began. */
     size_t low = message->acked_first, high = low + message->acked_count;
     while (low < high) {
@@ -123,7 +132,8 @@ static void check_seen(struct checker *checker, size_t index, const struct histo
         const struct acked *acked = &checker->messages.acked[low - 1];
         if (op_rank_high(write) < acked->rank) {
             bool own = checker->history->ops[acked->op].session == read->session;
-            violate(checker, own ? 4 : 1, index, acked->op, message, "shows a version older than an acked edit");
+            violate(checker, own ? 4 : 1, (struct blame){index, acked->op, message},
+                "shows a version older than an acked edit");
         }
     }
     observe(checker, message, index, op_rank_low(write), op_rank_high(write));
@@ -145,11 +155,11 @@ static void check_absent(struct checker *checker, size_t index, struct message *
     }
     ptrdiff_t because = acked ? message->create_op : message->seen_op;
     if (!acked)
-        violate(checker, 5, index, because, message, "does not show what an earlier read showed");
+        violate(checker, 5, (struct blame){index, because, message}, "does not show what an earlier read showed");
     else if (checker->history->ops[because].session == read->session)
-        violate(checker, 4, index, because, message, "does not show its own session's acked message");
+        violate(checker, 4, (struct blame){index, because, message}, "does not show its own session's acked message");
     else
-        violate(checker, 1, index, because, message, "does not show an acked message");
+        violate(checker, 1, (struct blame){index, because, message}, "does not show an acked message");
 }
 
 /* R7: what a page says of itself. */
@@ -160,14 +170,16 @@ static void check_page(struct checker *checker, size_t index)
     bool ascending = read->kind == HISTORY_VIEW ? read->rows_count > 1 && rows[0].id < rows[1].id : read->oldest_first;
     for (uint32_t i = 1; i < read->rows_count; i++)
         if (ascending ? rows[i - 1].id >= rows[i].id : rows[i - 1].id <= rows[i].id)
-            violate(checker, 7, index, CHECK_NONE, NULL, "rows are not in strict order");
+            violate(checker, 7, (struct blame){index, CHECK_NONE, NULL}, "rows are not in strict order");
     if (read->kind == HISTORY_VIEW) return;
-    if (read->limit && read->rows_count > read->limit) violate(checker, 7, index, CHECK_NONE, NULL, "above its limit");
-    if (read->rows_count == 0 && read->more) violate(checker, 7, index, CHECK_NONE, NULL, "an empty page with more");
+    if (read->limit && read->rows_count > read->limit)
+        violate(checker, 7, (struct blame){index, CHECK_NONE, NULL}, "above its limit");
+    if (read->rows_count == 0 && read->more)
+        violate(checker, 7, (struct blame){index, CHECK_NONE, NULL}, "an empty page with more");
     for (uint32_t i = 0; i < read->rows_count; i++)
         if ((read->bound == HISTORY_BEFORE && rows[i].id >= read->id) ||
             (read->bound == HISTORY_AFTER && rows[i].id <= read->id))
-            violate(checker, 7, index, CHECK_NONE, NULL, "a row beyond its bound");
+            violate(checker, 7, (struct blame){index, CHECK_NONE, NULL}, "a row beyond its bound");
 }
 
 /* The ids that a page speaks of, inclusive: what is not in it there does not exist. False when none. */
@@ -263,7 +275,7 @@ static void check_cover(struct checker *checker, size_t index, const struct min_
     if (read->rows_count)
         memcpy(covering.rows, history_rows(checker->history, read), read->rows_count * sizeof *covering.rows);
     qsort(covering.rows, covering.count, sizeof *covering.rows, compare_rows);
-    min_tree_visit(known, first, last, read->invoke, covered, &covering);
+    min_tree_visit(known, &(struct min_query){first, last, read->invoke, covered, &covering});
     mem_free(covering.rows);
 }
 
@@ -335,7 +347,7 @@ static void check_monotonic(struct checker *checker)
         for (; done < count && returns[done]->message == read->message && returns[done]->ret <= read->invoke; done++)
             if (highest == NULL || returns[done]->rank_low > highest->rank_low) highest = returns[done];
         if (highest && read->rank_high < highest->rank_low)
-            violate(checker, 5, read->op, (ptrdiff_t)highest->op, &checker->messages.all[read->message],
+            violate(checker, 5, (struct blame){read->op, (ptrdiff_t)highest->op, &checker->messages.all[read->message]},
                 highest->rank_low == RANK_GONE ? "shows what an earlier read found deleted"
                                                : "shows a version older than an earlier read showed");
     }
@@ -379,9 +391,10 @@ static void check_sequences(struct checker *checker)
         size_t index = (size_t)(op - history->ops);
         ptrdiff_t because = last - history->ops;
         if (op->kind == HISTORY_VIEW) {
-            if (!same_rows(history, last, op)) violate(checker, 6, index, because, NULL, "replicas differ");
+            if (!same_rows(history, last, op))
+                violate(checker, 6, (struct blame){index, because, NULL}, "replicas differ");
         } else if (last->rows_count == 0 || op->id != history_rows(history, last)[last->rows_count - 1].id) {
-            violate(checker, 7, index, because, NULL, "does not go on where the last page ended");
+            violate(checker, 7, (struct blame){index, because, NULL}, "does not go on where the last page ended");
         }
     }
     mem_free(ops);
@@ -402,9 +415,10 @@ static void check_reads(struct checker *checker)
         if (op->kind == HISTORY_STATUS && op->state == HISTORY_PRESENT) {
             struct message *message = messages_find(&checker->messages, op->channel, op->id);
             if (message->create_invoke >= op->ret)
-                violate(checker, 3, i, CHECK_NONE, message, "present, but never created");
+                violate(checker, 3, (struct blame){i, CHECK_NONE, message}, "present, but never created");
             if (op_is_strong(op) && message->delete_ack <= op->invoke)
-                violate(checker, 2, i, message->delete_op, message, "present after its delete was acked");
+                violate(
+                    checker, 2, (struct blame){i, message->delete_op, message}, "present after its delete was acked");
             if (op_is_strong(op)) observe(checker, message, i, RANK_CREATE, RANK_EDIT_HIGH);
         }
     }

@@ -32,31 +32,21 @@ void min_tree_set(struct min_tree *tree, size_t at, uint64_t value)
     }
 }
 
-struct visit {
-    const struct min_tree *tree;
-    size_t first, last;
-    uint64_t limit;
-    void (*visit)(void *context, size_t at);
-    void *context;
-};
-
-static void visit_node(const struct visit *visit, size_t node, size_t low, size_t high)
+static void visit_node(const struct min_tree *tree, const struct min_query *query, size_t node, size_t low, size_t high)
 {
-    if (high <= visit->first || low >= visit->last || visit->tree->nodes[node] > visit->limit) return;
+    if (high <= query->first || low >= query->last || tree->nodes[node] > query->limit) return;
     if (high - low == 1) {
-        visit->visit(visit->context, low);
+        query->visit(query->context, low);
         return;
     }
     size_t middle = (low + high) / 2;
-    visit_node(visit, 2 * node, low, middle);
-    visit_node(visit, 2 * node + 1, middle, high);
+    visit_node(tree, query, 2 * node, low, middle);
+    visit_node(tree, query, 2 * node + 1, middle, high);
 }
 
-void min_tree_visit(const struct min_tree *tree, size_t first, size_t last, uint64_t limit,
-    void (*visit)(void *context, size_t at), void *context)
+void min_tree_visit(const struct min_tree *tree, const struct min_query *query)
 {
-    struct visit walk = {tree, first, last, limit, visit, context};
-    visit_node(&walk, 1, 0, tree->leaves);
+    visit_node(tree, query, 1, 0, tree->leaves);
 }
 
 /* Lowers every value in [first, last) to at most value, in a tree that is only asked point by point. */

@@ -65,7 +65,12 @@ void min_tree_init(struct min_tree *tree, size_t count);
 void min_tree_free(struct min_tree *tree);
 void min_tree_set(struct min_tree *tree, size_t at, uint64_t value);
 /* Calls visit for each position in [first, last) with a value at most limit, ascending. */
-void min_tree_visit(const struct min_tree *tree, size_t first, size_t last, uint64_t limit,
-    void (*visit)(void *context, size_t at), void *context);
+struct min_query {
+    size_t first, last;
+    uint64_t limit;
+    void (*visit)(void *context, size_t at);
+    void *context;
+};
+void min_tree_visit(const struct min_tree *tree, const struct min_query *query);
 
 #endif

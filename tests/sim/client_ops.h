@@ -37,7 +37,7 @@ struct sim_call {
 
 struct sim_client_ops {
     const char *name;
-    /* routers: addresses of token clients' ports. */
+    /* routers: hosts, on the default ports. */
     void *(*create)(struct env *env, struct reactor *reactor, const char *const *routers, uint32_t routers_count);
     /* True once calls have a chance. */
     bool (*is_ready)(void *client);

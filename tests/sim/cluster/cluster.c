@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "tests/sim/client_raw.h"
+#include "tests/sim/client_session.h"
 #include "tests/sim/cluster/daemons.h"
 #include "tests/sim/cluster/operator.h"
 #include "tests/sim/cluster/watch.h"
@@ -114,7 +115,7 @@ static void make_daemons(struct cluster *cluster)
         daemon->reactors_count = (unsigned)prng_between(prng, 1, 2);
         daemon_override(daemon, "router.controllers=%s", controllers);
         daemon_override(daemon, "router.workers=%u", daemon->reactors_count);
-        snprintf(cluster->router_addresses[i - 1], sizeof cluster->router_addresses[0], "127.0.3.%u:7232", i);
+        snprintf(cluster->router_addresses[i - 1], sizeof cluster->router_addresses[0], "127.0.3.%u", i);
         cluster->routers[i - 1] = cluster->router_addresses[i - 1];
     }
 }
