@@ -6,6 +6,8 @@ static const struct config_field fields[] = {
         "this controller's number among raft.members"},
     {"raft.members", CONFIG_LIST, offsetof(struct controld_settings, raft_members), NULL, 1, 7, NULL,
         "all controllers, each as id=address"},
+    {"raft.snapshot_entries", CONFIG_INT, offsetof(struct controld_settings, snapshot_entries), "4096", 16, 1000000,
+        NULL, "after this many changes a snapshot takes the place of the log before it"},
     {"bootstrap.nodes", CONFIG_INT, offsetof(struct controld_settings, bootstrap_nodes), "3", 1, 1024, NULL,
         "a new cluster makes its first ranges when this many nodes have registered"},
 };

@@ -9,6 +9,7 @@ struct controld_settings {
     struct settings common;
     int64_t raft_id;
     struct config_list raft_members;
+    int64_t snapshot_entries;
     int64_t bootstrap_nodes;
 };
 

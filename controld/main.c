@@ -1,0 +1,94 @@
+/* controld: the program. The daemon is the library behind controld.h; here are its store and its host. */
+#include <stdio.h>
+
+#include "common/base/mem.h"
+#include "common/daemon/daemon.h"
+#include "common/rpc/nng/link_nng.h"
+#include "controld/controld.h"
+#include "controld/settings.h"
+#include "controld/store/rocks/meta_rocks.h"
+
+enum { PATH_BYTES = 4200 };
+
+/* What the program holds for the library. */
+struct holder {
+    struct controld *controld;
+    struct meta_store *store;
+};
+
+/* Disposable contents: what cannot be opened is begun anew. */
+static enum status open_store(
+    const struct controld_settings *settings, struct log *log, struct meta_store **out, char why[ENV_WHY_BYTES])
+{
+    char path[PATH_BYTES], error[META_ROCKS_ERROR_BYTES] = "";
+    snprintf(path, sizeof path, "%s/meta", settings->common.storage_directory);
+    enum status status = meta_rocks_open(path, out, error);
+    if (status == STATUS_CORRUPT) {
+        LOG(log, WARN, "meta.damaged", "path=meta why=\"%s\"", error);
+        status = meta_rocks_remove(path);
+        if (status == STATUS_OK) status = meta_rocks_open(path, out, error);
+    }
+    if (status != STATUS_OK)
+        snprintf(why, ENV_WHY_BYTES, "%.300s: %.150s; it may be removed, it is rebuilt", path,
+            error[0] ? error : status_text(status));
+    return status;
+}
+
+static void stopped(void *context)
+{
+    daemon_stopped(context);
+}
+
+static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
+{
+    const struct controld_settings *settings = daemon_settings(daemon);
+    struct holder *holder = mem_zalloc(sizeof *holder);
+    struct host host = {.env = daemon_env(daemon),
+        .reactors = daemon_reactors(daemon),
+        .reactors_count = daemon_reactors_count(daemon),
+        .metrics = daemon_metrics(daemon),
+        .health = daemon_health(daemon),
+        .stopped = stopped,
+        .context = daemon};
+    enum status status = open_store(settings, daemon_env(daemon)->log, &holder->store, why);
+    if (status == STATUS_OK) {
+        _Static_assert((int)HOST_WHY_BYTES <= (int)ENV_WHY_BYTES, "a library's sentence fits");
+        status = controld_create(&host, settings, holder->store, &holder->controld, why);
+    }
+    if (status != STATUS_OK) {
+        meta_store_destroy(holder->store);
+        mem_free(holder);
+        return status;
+    }
+    *instance = holder;
+    return STATUS_OK;
+}
+
+static void stop(struct daemon *daemon, void *instance)
+{
+    (void)daemon;
+    struct holder *holder = instance;
+    controld_stop(holder->controld);
+}
+
+static void destroy(void *instance)
+{
+    struct holder *holder = instance;
+    meta_store_destroy(holder->store);
+}
+
+static const struct daemon_program program = {
+    .table = &controld_table,
+    .settings_bytes = sizeof(struct controld_settings),
+    .http_port = CONTROLD_HTTP_PORT,
+    .reactor_label = "controld",
+    .net_create = link_nng_create,
+    .create = create,
+    .stop = stop,
+    .destroy = destroy,
+};
+
+int main(int argc, char **argv)
+{
+    return daemon_main(&program, argc, argv);
+}
