@@ -67,7 +67,8 @@ enum raft_message_kind {
     RAFT_MESSAGE_PRE_VOTE = 7,
     RAFT_MESSAGE_PRE_VOTE_ANSWER = 8,
     /* Sent: the shell starts to stream its snapshot (index, log_term) to `to`. Stepped: the whole snapshot has arrived,
-       was verified, and lies beside the current state, not yet in its place. */
+       was verified, and lies beside the current state, not yet in its place; when no write of the next readies
+       installs it, it was not needed and may go. */
     RAFT_MESSAGE_SNAPSHOT = 9,
     RAFT_MESSAGE_TIMEOUT_NOW = 10,
     RAFT_MESSAGE_READ_INDEX = 11,
