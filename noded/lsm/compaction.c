@@ -116,13 +116,15 @@ static bool has_row(const struct input *input)
     return input->row < input->row_end;
 }
 
-static void give_turn(struct merge *merge, uint32_t bytes)
+/* BUSY: the tree is being closed or cleared, or the store stopped, which must not wait for a long merge. */
+static enum status give_turn(struct merge *merge, uint32_t bytes)
 {
     struct reactor *reactor = merge->lsm->store->reactor;
     merge->bytes += bytes + 16;
-    if (merge->bytes < BYTES_PER_TURN) return;
+    if (merge->bytes < BYTES_PER_TURN) return STATUS_OK;
     merge->bytes = 0;
     fiber_sleep_until(reactor, reactor_now_ns(reactor));
+    return merge->lsm->clearing || merge->lsm->store->stopping ? STATUS_BUSY : STATUS_OK;
 }
 
 /* Adds one more version of a row to what is merged so far. */
@@ -165,8 +167,7 @@ static enum status merge_id(struct merge *merge, const bool *takes, uint64_t id,
         struct input *input = &merge->inputs[i];
         if (takes[i] && has_row(input) && input->block->ids[input->row] == id) status = pass_row(store, input);
     }
-    if (status == STATUS_OK) give_turn(merge, bytes);
-    return status;
+    return status == STATUS_OK ? give_turn(merge, bytes) : status;
 }
 
 /* The lowest partition key that any input still has; size 0 at the end. */
@@ -210,8 +211,7 @@ static enum status merge_partition(struct merge *merge, struct bytes key)
     }
     for (uint32_t i = 0; i < merge->inputs_count; i++)
         if (takes[i]) merge->inputs[i].partition++;
-    give_turn(merge, 0);
-    return STATUS_OK;
+    return give_turn(merge, 0);
 }
 
 /* Merges the inputs into a new, opened file; NULL when nothing of them is to be kept. */
@@ -282,6 +282,7 @@ enum status tree_compact(struct lsm *lsm, struct sstable *const *inputs, uint32_
         store_sweep(lsm->store);
         return STATUS_OK;
     }
+    if (status == STATUS_BUSY) return status;
     lsm->compaction_failed = true;
     lsm->store->stats.failed_compactions++;
     LOG(reactor_log(lsm->store->reactor), ERROR, "compaction.failed", "range=%016llx files=%u status=%s",

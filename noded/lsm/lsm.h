@@ -57,7 +57,7 @@ struct lsm_store *lsm_store_create(const struct lsm_store_options *options);
 void lsm_store_destroy(struct lsm_store *store);
 /* The background fiber flushes and compacts whatever is due. Without it nothing happens but by explicit calls. */
 void lsm_store_start(struct lsm_store *store);
-/* (fiber) Returns when the background fiber has ended. */
+/* (fiber) Returns when the background fiber has ended; a compaction is given up. */
 void lsm_store_stop(struct lsm_store *store);
 /* Memtables are above their budget: refuse new writes with BUSY until it is false again. */
 bool lsm_store_is_full(const struct lsm_store *store);
@@ -80,7 +80,7 @@ enum status lsm_open(struct lsm_store *store, uint64_t range, struct lsm **out) 
 enum status lsm_quarantine(struct lsm_store *store, uint64_t range) MUST_CHECK;
 /* The schema to embed in new files; chat.messages until told. */
 void lsm_set_table(struct lsm *lsm, const struct table *table);
-/* (fiber) Waits for its flush or compaction; does not flush. Cursors are closed. */
+/* (fiber) Waits for its flush, gives up its compaction; does not flush. Cursors are closed. */
 void lsm_close(struct lsm *lsm);
 uint64_t lsm_range(const struct lsm *lsm);
 /* (fiber) Drops all rows and spans, from memory and files, in one manifest edit that also takes the state. For a
@@ -184,7 +184,8 @@ uint32_t lsm_partitions(
 /* (fiber) All changes applied before the call are in files when it returns OK. NO_SPACE, IO: nothing is lost, the
    changes stay in memory and unflushed. */
 enum status lsm_flush(struct lsm *lsm) MUST_CHECK;
-/* (fiber) Merges all files into one, whatever the tiers say. CORRUPT: an input is damaged, and all files stay. */
+/* (fiber) Merges all files into one, whatever the tiers say. CORRUPT: an input is damaged, and all files stay. BUSY:
+   the tree is being closed, or the store was stopped. */
 enum status lsm_compact(struct lsm *lsm) MUST_CHECK;
 
 struct lsm_stats {

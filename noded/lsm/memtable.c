@@ -13,6 +13,7 @@ enum {
     LEAF_ENTRIES_MIN = 4,
     LEAF_ENTRIES_MAX = 64,
     SLOTS_MIN = 64,
+    PREFETCH_STEPS = 6,
 };
 
 struct mem_leaf {
@@ -40,9 +41,9 @@ struct memtable {
     uint32_t chunk_bytes; /* of the next one */
     struct slot *slots;
     uint32_t slots_count, partitions_count;
-    struct mem_partition *last; /* touched or found last */
-    struct mem_partition **sorted;
-    uint32_t sorted_count;
+    struct mem_partition *last;   /* touched or found last */
+    struct mem_partition **order; /* all partitions; the first order_sorted of them in key order */
+    uint32_t order_sorted, order_capacity;
 };
 
 static void account(struct memtable *memtable, uint64_t bytes)
@@ -80,7 +81,7 @@ void memtable_release(struct memtable *memtable)
         mem_free(chunk);
     }
     mem_free(memtable->slots);
-    mem_free(memtable->sorted);
+    mem_free(memtable->order);
     mem_free(memtable);
 }
 
@@ -154,6 +155,17 @@ static void slots_grow(struct memtable *memtable)
     mem_free(old);
 }
 
+static void order_append(struct memtable *memtable, struct mem_partition *partition)
+{
+    if (memtable->partitions_count == memtable->order_capacity) {
+        uint32_t capacity = memtable->order_capacity ? memtable->order_capacity * 2 : SLOTS_MIN;
+        account(memtable, (capacity - memtable->order_capacity) * sizeof *memtable->order);
+        memtable->order = mem_realloc(memtable->order, capacity * sizeof *memtable->order);
+        memtable->order_capacity = capacity;
+    }
+    memtable->order[memtable->partitions_count++] = partition;
+}
+
 struct mem_partition *memtable_find(struct memtable *memtable, struct bytes key)
 {
     if (memtable->last && bytes_equal(memtable->last->key, key)) return memtable->last;
@@ -180,7 +192,7 @@ struct mem_partition *memtable_touch(struct memtable *memtable, struct bytes key
         partition->leaves = partition->first_leaf;
         partition->leaves_capacity = 1;
         *slot = (struct slot){hash, partition};
-        memtable->partitions_count++;
+        order_append(memtable, partition);
         *made = true;
     }
     return memtable->last = slot->partition;
@@ -354,19 +366,43 @@ static int compare_partitions(const void *a, const void *b)
     return bytes_compare((*left)->key, (*right)->key);
 }
 
+/* Puts the sorted partitions fresh[0..count) into order's sorted part, the largest first. */
+static void order_merge(struct memtable *memtable, struct mem_partition *const *fresh, uint32_t count)
+{
+    struct mem_partition **order = memtable->order;
+    uint32_t end = memtable->order_sorted; /* of the part that is not yet in its place */
+    while (count > 0) {
+        struct mem_partition *partition = fresh[count - 1];
+        uint32_t low = 0, high = end;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (bytes_compare(order[middle]->key, partition->key) < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        memmove(order + low + count, order + low, (end - low) * sizeof *order);
+        order[low + --count] = partition;
+        end = low;
+    }
+}
+
 struct mem_partition *const *memtable_sorted(struct memtable *memtable, uint32_t *count)
 {
-    if (memtable->sorted_count != memtable->partitions_count) {
-        memtable->sorted = mem_realloc(memtable->sorted, memtable->partitions_count * sizeof *memtable->sorted);
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < memtable->slots_count; i++)
-            if (memtable->slots[i].partition) memtable->sorted[n++] = memtable->slots[i].partition;
-        CHECK(n == memtable->partitions_count);
-        qsort(memtable->sorted, n, sizeof *memtable->sorted, compare_partitions);
-        memtable->sorted_count = n;
+    uint32_t fresh = memtable->partitions_count - memtable->order_sorted;
+    if (fresh > 0) {
+        struct mem_partition **added = memtable->order + memtable->order_sorted;
+        qsort(added, fresh, sizeof *added, compare_partitions);
+        if (memtable->order_sorted > 0) {
+            struct mem_partition **copy = mem_alloc(fresh * sizeof *copy);
+            memcpy(copy, added, fresh * sizeof *copy);
+            order_merge(memtable, copy, fresh);
+            mem_free(copy);
+        }
+        memtable->order_sorted = memtable->partitions_count;
     }
-    *count = memtable->sorted_count;
-    return memtable->sorted;
+    *count = memtable->partitions_count;
+    return memtable->order;
 }
 
 /* ---- Cursor ---- */
@@ -409,6 +445,8 @@ const struct mem_entry *mem_cursor_peek(struct mem_cursor *cursor)
         leaf = partition->leaves[--cursor->leaf];
         cursor->at = leaf->count;
     }
+    /* Rows of one partition lie far apart, between those of others: fetch some steps ahead. */
+    if (cursor->at > PREFETCH_STEPS) __builtin_prefetch(leaf->entries[cursor->at - 1 - PREFETCH_STEPS].row);
     return &leaf->entries[cursor->at - 1];
 }
 

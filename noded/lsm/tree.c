@@ -289,6 +289,7 @@ enum status lsm_clear(struct lsm *lsm, struct bytes state)
     lsm->active_logs.count = lsm->frozen_logs.count = 0;
     span_index_clear(&lsm->spans);
     store_sweep(lsm->store);
+    if (lsm->store->options.released) lsm->store->options.released(lsm->store->options.context, lsm);
     return STATUS_OK;
 }
 

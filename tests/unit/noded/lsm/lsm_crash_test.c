@@ -6,7 +6,26 @@
 #include <stdio.h>
 
 #include "common/base/check.h"
+#include "noded/lsm/inspect.h"
 #include "tests/unit/noded/lsm/driver.h"
+
+/* Every file of an opened tree is whole, offline. */
+static void inspect_file(void *context, const char *path, uint64_t size)
+{
+    struct sim_disk *disk = ((void **)context)[0];
+    char *why = ((void **)context)[1];
+    struct buffer bytes = {0};
+    struct inspect inspect = {0};
+    enum status status = STATUS_OK;
+    (void)size;
+    if (why[0] || !sim_disk_contents(disk, path, &bytes)) return;
+    if (strstr(path, ".sst"))
+        status = inspect_sstable(&inspect, buffer_bytes(&bytes));
+    else if (strstr(path, "MANIFEST"))
+        status = inspect_manifest(&inspect, buffer_bytes(&bytes));
+    if (status != STATUS_OK) snprintf(why, 400, "%s %s: %s", path, status_name(status), inspect.why);
+    buffer_free(&bytes);
+}
 
 /* Opens the disk (which it takes) and compares with the model. False when something is wrong, which why tells. */
 static bool judge_disk(const struct driver *driver, struct sim_disk *disk, uint64_t seed, char *why, size_t size)
@@ -22,6 +41,7 @@ static bool judge_disk(const struct driver *driver, struct sim_disk *disk, uint6
     else if (judge->failure[0])
         snprintf(why, size, "seed %llu: %s", (unsigned long long)seed, judge->failure);
     bool good = why[0] == '\0';
+    if (good) sim_disk_walk(solo_disk(solo), inspect_file, (void *[]){solo_disk(solo), why});
     driver_destroy(judge);
     solo_destroy(solo);
     return good;
