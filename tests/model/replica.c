@@ -19,8 +19,8 @@ static void drop_what_is_dead(const struct rules_run *run, struct held *held)
 /* The create that a row holds, without edits. */
 static uint8_t create_of(const struct rows *rows, uint8_t row)
 {
-    for (uint8_t write = ROW_CREATE_A; write <= ROW_CREATE_B; write++)
-        if (rows->row[write].create_digest == rows->row[row].create_digest) return write;
+    for (unsigned write = ROW_CREATE_A; write <= ROW_CREATE_B; write++)
+        if (rows->row[write].create_digest == rows->row[row].create_digest) return (uint8_t)write;
     return ROW_NONE;
 }
 

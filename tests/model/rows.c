@@ -11,13 +11,13 @@ static void describe(struct rows *rows, uint8_t at)
     rows->made_of[at] = 0;
     rows->whole[at] = true;
     if (!row_is_visible(row)) return;
-    for (uint8_t write = ROW_CREATE_A; write < ROWS_WRITES; write++) {
+    for (unsigned write = ROW_CREATE_A; write < ROWS_WRITES; write++) {
         const struct row *made = &rows->row[write];
-        if (made->has_create && made->create_digest == row->create_digest) rows->made_of[at] |= 1 << write;
+        if (made->has_create && made->create_digest == row->create_digest) rows->made_of[at] |= (uint8_t)(1 << write);
         for (unsigned i = 0; i < made->cells_count; i++) {
             const struct cell *cell = row_find(row, made->cells[i].column);
             if (cell && cell->edit && made->cells[i].edit && cell_compare(cell, &made->cells[i]) == 0)
-                rows->made_of[at] |= 1 << write;
+                rows->made_of[at] |= (uint8_t)(1 << write);
         }
     }
     rows->whole[at] = row_find(row, AUTHOR) && row_find(row, CONTENT);
@@ -72,8 +72,8 @@ void rows_init(struct rows *rows)
     intern(rows, &row);
     add_create(rows, NULL, NULL, false); /* what an edit would make if edits created */
     CHECK(rows->count == ROWS_WRITES);
-    for (uint8_t write = ROW_NONE; write < ROWS_WRITES; write++)
-        describe(rows, write);
+    for (unsigned write = ROW_NONE; write < ROWS_WRITES; write++)
+        describe(rows, (uint8_t)write);
 }
 
 void rows_fini(struct rows *rows)
@@ -101,14 +101,14 @@ enum status rows_apply_status(const struct rows *rows, uint8_t held, uint8_t inc
 static void add_law_writes(struct rows *rows)
 {
     struct row row;
-    for (uint16_t column = CONTENT; column <= FLAGS; column++)
+    for (unsigned column = CONTENT; column <= FLAGS; column++)
         for (int64_t stamp = column == FLAGS ? 2 : 1; stamp <= 2; stamp++) {
             row_begin_edit(&row);
-            row_put_clear(&row, column, stamp);
+            row_put_clear(&row, (uint16_t)column, stamp);
             intern(rows, &row);
             for (const char *value = "xy"; *value; value++) {
                 row_begin_edit(&row);
-                row_put_edit(&row, column, stamp, bytes_of(value, 1));
+                row_put_edit(&row, (uint16_t)column, stamp, bytes_of(value, 1));
                 intern(rows, &row);
             }
         }
@@ -126,12 +126,13 @@ unsigned rows_check_laws(struct rows *rows, unsigned long *triples)
         }
     unsigned failed = 0;
     *triples = 0;
-    for (uint8_t a = 0; a < rows->count; a++) {
+    uint8_t count = (uint8_t)rows->count;
+    for (uint8_t a = 0; a < count; a++) {
         failed += rows_merge(rows, a, a) != a;
-        for (uint8_t b = 0; b < rows->count; b++) {
+        for (uint8_t b = 0; b < count; b++) {
             uint8_t ab = rows_merge(rows, a, b);
             failed += ab != rows_merge(rows, b, a);
-            for (uint8_t c = 0; c < rows->count; c++, ++*triples)
+            for (uint8_t c = 0; c < count; c++, ++*triples)
                 failed += rows_merge(rows, ab, c) != rows_merge(rows, a, rows_merge(rows, b, c));
         }
     }
