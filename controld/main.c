@@ -34,25 +34,13 @@ static enum status open_store(
     return status;
 }
 
-static void stopped(void *context)
-{
-    daemon_stopped(context);
-}
-
 static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
 {
     const struct controld_settings *settings = daemon_settings(daemon);
     struct holder *holder = mem_zalloc(sizeof *holder);
-    struct host host = {.env = daemon_env(daemon),
-        .reactors = daemon_reactors(daemon),
-        .reactors_count = daemon_reactors_count(daemon),
-        .metrics = daemon_metrics(daemon),
-        .health = daemon_health(daemon),
-        .stopped = stopped,
-        .context = daemon};
+    struct host host = daemon_host(daemon);
     enum status status = open_store(settings, daemon_env(daemon)->log, &holder->store, why);
     if (status == STATUS_OK) {
-        _Static_assert((int)HOST_WHY_BYTES <= (int)ENV_WHY_BYTES, "a library's sentence fits");
         status = controld_create(&host, settings, holder->store, &holder->controld, why);
     }
     if (status != STATUS_OK) {

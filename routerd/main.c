@@ -5,7 +5,6 @@
 
 #include "common/cluster/address.h"
 #include "common/rpc/nng/link_nng.h"
-#include "common/runtime/host.h"
 #include "routerd/router.h"
 
 static unsigned workers(const void *settings)
@@ -13,20 +12,9 @@ static unsigned workers(const void *settings)
     return (unsigned)((const struct routerd_settings *)settings)->workers;
 }
 
-static void stopped(void *context)
-{
-    daemon_stopped(context);
-}
-
 static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
 {
-    struct host host = {.env = daemon_env(daemon),
-        .reactors = daemon_reactors(daemon),
-        .reactors_count = daemon_reactors_count(daemon),
-        .metrics = daemon_metrics(daemon),
-        .health = daemon_health(daemon),
-        .stopped = stopped,
-        .context = daemon};
+    struct host host = daemon_host(daemon);
     struct router *router;
     enum status status = router_create(&host, daemon_settings(daemon), &router, why);
     if (status == STATUS_OK) *instance = router;

@@ -47,6 +47,23 @@ struct daemon {
     struct mail stop_mail;
 };
 
+static void host_stopped(void *context)
+{
+    daemon_stopped(context);
+}
+
+struct host daemon_host(struct daemon *daemon)
+{
+    _Static_assert((int)HOST_WHY_BYTES <= (int)ENV_WHY_BYTES, "a library's sentence fits");
+    return (struct host){.env = daemon_env(daemon),
+        .reactors = daemon_reactors(daemon),
+        .reactors_count = daemon_reactors_count(daemon),
+        .metrics = daemon_metrics(daemon),
+        .health = daemon_health(daemon),
+        .stopped = host_stopped,
+        .context = daemon};
+}
+
 const void *daemon_settings(const struct daemon *daemon)
 {
     return daemon->settings;

@@ -18,6 +18,7 @@
 #include "common/base/status.h"
 #include "common/config/config.h"
 #include "common/daemon/env_real.h"
+#include "common/runtime/host.h"
 
 struct daemon;
 struct env;
@@ -55,6 +56,8 @@ int daemon_main(const struct daemon_program *program, int argc, char **argv);
 void daemon_stopped(struct daemon *daemon);
 
 /* For create and stop. Everything lives until the process ends. */
+/* What the daemon's library wants to know of its host; stopped is daemon_stopped. */
+struct host daemon_host(struct daemon *daemon);
 const void *daemon_settings(const struct daemon *daemon);
 struct env *daemon_env(const struct daemon *daemon);
 struct reactor **daemon_reactors(struct daemon *daemon);
