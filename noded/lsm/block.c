@@ -507,9 +507,9 @@ static void lay_out_columns(struct block_codec *codec, struct decoding *decoding
             counts[shape->columns[c]]++;
     }
     codec->columns_count = 0;
-    for (uint16_t column = 1; column <= COLUMNS_MAX; column++) {
+    for (unsigned column = 1; column <= COLUMNS_MAX; column++) {
         if (counts[column] == 0) continue;
-        codec->columns[codec->columns_count] = column;
+        codec->columns[codec->columns_count] = (uint16_t)column;
         codec->first_value[codec->columns_count++] = total;
         total += counts[column];
     }

@@ -213,6 +213,7 @@ static enum status peek_file(struct lsm_cursor *cursor, struct source *source)
     }
     source->has = !source->ended;
     if (source->ended) return STATUS_OK;
+    CHECK(source->block);
     source->id = source->block->ids[source->row];
     source->bytes = block_row(source->block, source->row);
     source->closed = source->block->closed[source->row];

@@ -192,7 +192,7 @@ static enum status fetch(struct sstable *table, uint32_t first, uint32_t end, ui
     for (uint32_t number = first; status == STATUS_OK && number < end; number++) {
         if (number != wanted && cache_has(store->cache, sstable_info(table)->file_id, number)) continue;
         uint64_t start = sstable_block_at(table, number) - at;
-        struct block *block;
+        struct block *block = NULL;
         enum status decoded = sstable_decode(table, number, bytes_of(bytes + start, size - start), &block);
         if (number == wanted) wanted_status = decoded;
         if (decoded != STATUS_OK) continue; /* told to whoever asks for that one */

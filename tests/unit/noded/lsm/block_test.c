@@ -38,10 +38,10 @@ static struct bytes random_row(struct prng *prng, struct buffer *heap)
     } else {
         row_begin_create(&row);
         bool numbers = prng_chance(prng, 700000);
-        for (uint16_t column = 1; column <= COLUMNS_MAX; column++) {
+        for (unsigned column = 1; column <= COLUMNS_MAX; column++) {
             if (!prng_chance(prng, kind < 8 ? 900000 : column < 5 ? 800000 : 20000)) continue;
             size_t size = numbers && column % 2 ? 8 : prng_below(prng, column == 2 ? 300 : 12);
-            row_put(&row, column, random_value(prng, heap, size));
+            row_put(&row, (uint16_t)column, random_value(prng, heap, size));
         }
     }
     size_t size = row_encoded_size(&row);
@@ -113,8 +113,8 @@ Test(block, the_largest_merged_row_fits)
     memset(buffer_reserve(&value, ROW_BYTES_MAX), 'x', ROW_BYTES_MAX);
     value.size = ROW_BYTES_MAX;
     row_begin_edit(&row);
-    for (uint16_t column = 1; column <= COLUMNS_MAX; column++)
-        row_put_edit(&row, column, column, bytes_of(value.data, ROW_BYTES_MAX - 8));
+    for (unsigned column = 1; column <= COLUMNS_MAX; column++)
+        row_put_edit(&row, (uint16_t)column, column, bytes_of(value.data, ROW_BYTES_MAX - 8));
     struct bytes row_bytes = row_encode_buffer(&row, &bytes);
     struct block_codec *codec = block_codec_create();
     block_add(codec, 0, 9, bytes_text(""), true);
