@@ -80,7 +80,8 @@ enum status lsm_open(struct lsm_store *store, uint64_t range, struct lsm **out) 
 enum status lsm_quarantine(struct lsm_store *store, uint64_t range) MUST_CHECK;
 /* The schema to embed in new files; chat.messages until told. */
 void lsm_set_table(struct lsm *lsm, const struct table *table);
-/* (fiber) Waits for its flush, gives up its compaction; does not flush. Cursors are closed. */
+/* (fiber) Waits for its flush, gives up its compaction; does not flush. Cursors are closed, and no other fiber is in a
+   call on this tree (the store's own may be). */
 void lsm_close(struct lsm *lsm);
 uint64_t lsm_range(const struct lsm *lsm);
 /* (fiber) Drops all rows and spans, from memory and files, in one manifest edit that also takes the state. For a
