@@ -5,13 +5,17 @@
 
 void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, _Atomic int64_t *ceiling_ms)
 {
-    *makers = (struct makers){.floor_unix_ms = floor_unix_ms, .last_ms = floor_unix_ms, .ceiling_ms = ceiling_ms};
+    *makers = (struct makers){.floor_unix_ms = floor_unix_ms, .ceiling_ms = ceiling_ms};
     makers->may_lease_at_ns = now_ns + (uint64_t)LEASE_REUSE_MS * 1000000;
     makers->sequence = SNOWFLAKE_SEQUENCES;
 }
 
-void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count)
+void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count, uint64_t boot)
 {
+    if (makers->count == 0) {
+        makers->reserve_count = (count + 1) / 2;
+        makers->reserve_at = (unsigned)(boot % makers->reserve_count);
+    }
     for (unsigned i = 0; i < count && makers->count < MAKERS_MAX; i++) {
         makers->numbers[makers->count] = numbers[i];
         makers->leases[makers->count] = (struct maker_lease){.floor_unix_ms = makers->floor_unix_ms};
@@ -21,7 +25,7 @@ void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count)
 
 static unsigned position_of(const struct makers *makers, uint16_t number)
 {
-    for (unsigned i = 1; i < makers->count; i++)
+    for (unsigned i = makers->reserve_count; i < makers->count; i++)
         if (makers->numbers[i] == number) return i;
     return 0;
 }
@@ -52,9 +56,10 @@ enum status makers_lease(
         out->floor_unix_ms = INT64_MIN; /* its own ids are no danger to it */
         return STATUS_OK;
     }
-    if (makers->count < 2 || request->now_ns < makers->may_lease_at_ns) return STATUS_UNAVAILABLE;
-    for (unsigned tried = 0; tried < makers->count - 1; tried++) {
-        unsigned at = 1 + (makers->next + tried) % (makers->count - 1);
+    if (makers->count <= makers->reserve_count || request->now_ns < makers->may_lease_at_ns) return STATUS_UNAVAILABLE;
+    unsigned first = makers->reserve_count, leasable = makers->count - first;
+    for (unsigned tried = 0; tried < leasable; tried++) {
+        unsigned at = first + (makers->next + tried) % leasable;
         struct maker_lease *lease = &makers->leases[at];
         /* Waiting for a floor that lies ahead would stall the instance: such a number rests. */
         if ((lease->leased && request->now_ns < lease->free_at_ns) || lease->floor_unix_ms > request->wall_ms) continue;
@@ -70,7 +75,7 @@ enum status makers_lease(
 
 void makers_return(struct makers *makers, const struct uuid *instance, uint64_t now_ns, int64_t wall_ms)
 {
-    for (unsigned i = 1; i < makers->count; i++) {
+    for (unsigned i = makers->reserve_count; i < makers->count; i++) {
         struct maker_lease *lease = &makers->leases[i];
         if (!lease->leased || !uuid_equal(&lease->instance, instance)) continue;
         lease->leased = false;
@@ -82,7 +87,7 @@ void makers_return(struct makers *makers, const struct uuid *instance, uint64_t 
 enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_ms, uint64_t *out)
 {
     CHECK(count > 0 && count <= RESERVE_MAX);
-    if (makers->count == 0) return STATUS_UNAVAILABLE;
+    if (makers->count == 0 || makers->floor_unix_ms > wall_ms + MARK_AHEAD_MS) return STATUS_UNAVAILABLE;
     int64_t ms = makers->last_ms;
     unsigned sequence = makers->sequence;
     if (wall_ms > ms) {
@@ -94,7 +99,7 @@ enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_m
             ms++;
             sequence = 0;
         }
-        out[i] = snowflake_make(ms, makers->numbers[0], (uint8_t)sequence++);
+        out[i] = snowflake_make(ms, makers->numbers[makers->reserve_at], (uint8_t)sequence++);
     }
     if (!ceiling_covers(makers, ms)) return STATUS_UNAVAILABLE;
     makers->last_ms = ms;

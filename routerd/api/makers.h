@@ -1,11 +1,13 @@
 /*
- * makers: the maker numbers of one worker, leased to client instances, and one of its own for Reserve.
+ * makers: the maker numbers of one worker: one half leased to client instances, the other for Reserve.
  *
  * A lease lasts 5 s from when the instance sent the request that was last answered, on the instance's own clock; the
  * number is leased again only 10 s after that answer, and only for ids above the highest that the instance can have
  * made. Nothing is leased in the first 10 s after the start, since the leases of before are not remembered; Reserve
- * serves meanwhile, above the high-water mark that the router keeps on disk ahead of every id it can be blamed for.
- * Pure but for the clocks it is given.
+ * serves meanwhile. The high-water mark that the router keeps on disk lies far ahead of every id it can be blamed for,
+ * too far to start above it (such ids would be TOO_NEW). So each start reserves under the next number of its half,
+ * which comes round again only after so many starts that the mark of then has passed. Pure but for the clocks it is
+ * given.
  */
 #ifndef TRILLIUM_ROUTERD_API_MAKERS_H
 #define TRILLIUM_ROUTERD_API_MAKERS_H
@@ -23,6 +25,7 @@ enum {
     LEASE_MS = 5000,
     LEASE_REUSE_MS = 10000,
     RESERVE_MAX = 1024,
+    MARK_AHEAD_MS = 30000, /* how far the mark on disk is kept ahead of the clock */
 };
 
 struct maker_lease {
@@ -36,7 +39,8 @@ struct makers {
     uint16_t numbers[MAKERS_MAX];
     struct maker_lease leases[MAKERS_MAX];
     unsigned count;
-    unsigned next; /* where the search for a free one begins */
+    unsigned next;                      /* where the search for a free one begins */
+    unsigned reserve_count, reserve_at; /* the first numbers are for Reserve; the one of this start */
     uint64_t may_lease_at_ns;
     int64_t last_ms;             /* of the last reserved id */
     uint8_t sequence;            /* next in that millisecond */
@@ -46,8 +50,8 @@ struct makers {
 
 /* ceiling_ms is shared by the workers and moved by the router. */
 void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, _Atomic int64_t *ceiling_ms);
-/* Adds numbers; the first one ever is kept for Reserve. */
-void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count);
+/* Adds numbers. Of the first ones half is kept for Reserve; boot, the count of starts, says which of them serves. */
+void makers_add(struct makers *makers, const uint16_t *numbers, unsigned count, uint64_t boot);
 
 struct maker_request {
     struct uuid instance;
@@ -61,7 +65,8 @@ enum status makers_lease(struct makers *makers, const struct maker_request *requ
     uint16_t *out_number) MUST_CHECK;
 /* The instance said goodbye: its number is free once its last ids lie in the past. */
 void makers_return(struct makers *makers, const struct uuid *instance, uint64_t now_ns, int64_t wall_ms);
-/* count ascending ids, 0 < count <= RESERVE_MAX. UNAVAILABLE: no number yet, or the mark on disk is behind. */
+/* count ascending ids, 0 < count <= RESERVE_MAX. UNAVAILABLE: no number yet, the mark on disk is
+   behind, or so far ahead that the clock must have been set back. */
 enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_ms, uint64_t *out) MUST_CHECK;
 
 #endif

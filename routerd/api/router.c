@@ -19,7 +19,6 @@
 #define MAKERS_PATH "makers"
 
 enum {
-    CEILING_AHEAD_MS = 30000, /* how far the mark on disk is ahead of the clock */
     CEILING_EVERY_MS = 10000,
     MAKER_BLOCKS_MAX = 4,
     MAKERS_FILE_MAJOR = 1,
@@ -38,6 +37,7 @@ struct router {
     struct rpc_info self;
     uint32_t id;
     _Atomic int64_t ceiling_ms;
+    int64_t floor_ms; /* the mark that the run before left */
     uint32_t blocks[MAKER_BLOCKS_MAX];
     unsigned blocks_count;
     bool stopping, keeper_ended, has_identity;
@@ -68,11 +68,8 @@ static void take_notice(struct notice *notice)
     if (notice->view) worker_use_view(worker, notice->view);
     if (notice->identify) rpc_identify(worker->rpc, &notice->self);
     if (notice->makers_count) {
-        if (worker->makers.count == 0) {
-            worker->makers.floor_unix_ms = notice->floor_unix_ms;
-            worker->makers.last_ms = notice->floor_unix_ms;
-        }
-        makers_add(&worker->makers, notice->makers, notice->makers_count);
+        if (worker->makers.count == 0) worker->makers.floor_unix_ms = notice->floor_unix_ms;
+        makers_add(&worker->makers, notice->makers, notice->makers_count, notice->self.boot);
     }
     if (notice->drain) worker_drain(worker, drained, worker->router);
     shared_view_release(notice->view);
@@ -111,7 +108,7 @@ static void spread_makers(struct router *router)
 {
     unsigned workers = router->host.reactors_count;
     for (unsigned w = 0; w < workers; w++) {
-        struct notice notice = {.floor_unix_ms = router->identity.identity.mark};
+        struct notice notice = {.floor_unix_ms = router->floor_ms, .self = router->self};
         for (unsigned b = 0; b < router->blocks_count; b++)
             for (unsigned n = w; n < MAKERS_BLOCK && notice.makers_count < MAKERS_MAX; n += workers)
                 notice.makers[notice.makers_count++] = (uint16_t)(router->blocks[b] * MAKERS_BLOCK + n);
@@ -209,6 +206,7 @@ static void open_identity(struct router *router)
     if (status != STATUS_OK) env_die(router->host.env, status, why);
     router->has_identity = true;
     router->self.boot = router->identity.identity.boot;
+    router->floor_ms = router->identity.identity.mark;
     struct membership_options options = {.controllers = router->workers[0].controllers,
         .reactor = reactor,
         .cluster = router->cluster,
@@ -227,7 +225,7 @@ static void open_identity(struct router *router)
 /* Ids up to the mark may be given out only when it is on disk. */
 static void raise_ceiling(struct router *router)
 {
-    int64_t mark = reactor_wall_us(router->host.reactors[0]) / 1000 + CEILING_AHEAD_MS;
+    int64_t mark = reactor_wall_us(router->host.reactors[0]) / 1000 + MARK_AHEAD_MS;
     if (mark < router->identity.identity.mark) mark = router->identity.identity.mark + CEILING_EVERY_MS;
     enum status status = identity_set_mark(&router->identity, mark);
     if (status != STATUS_OK) env_die(router->host.env, status, "identity: the id clock's mark cannot be written");

@@ -18,7 +18,7 @@ static struct makers with_numbers(unsigned count)
     makers_init(&makers, 0, WALL_MS - 1, &ceiling);
     for (unsigned i = 0; i < count; i++)
         numbers[i] = (uint16_t)(500 + i);
-    makers_add(&makers, numbers, count);
+    makers_add(&makers, numbers, count, 0);
     return makers;
 }
 
@@ -79,7 +79,7 @@ Test(makers, a_number_is_leased_again_only_when_its_ids_lie_in_the_past)
 
 Test(makers, a_renewal_keeps_the_number_and_one_of_a_lost_number_gets_another)
 {
-    struct makers makers = with_numbers(3);
+    struct makers makers = with_numbers(4);
     struct uuid first = {{1}}, second = {{2}};
     struct maker_lease lease;
     uint16_t number, again, other;
@@ -88,4 +88,30 @@ Test(makers, a_renewal_keeps_the_number_and_one_of_a_lost_number_gets_another)
     cr_assert_eq(again, number);
     cr_assert_eq(lease_of(&makers, second, number, 24000, WALL_MS + 4000, &lease, &other), STATUS_OK);
     cr_assert_neq(other, number);
+}
+
+Test(makers, a_start_below_the_mark_reserves_at_once_under_another_number)
+{
+    uint16_t numbers[8] = {500, 501, 502, 503, 504, 505, 506, 507};
+    uint64_t ids[2];
+    for (uint64_t boot = 1; boot <= 2; boot++) {
+        struct makers makers;
+        atomic_store(&ceiling, WALL_MS + 60000);
+        makers_init(&makers, 0, WALL_MS + MARK_AHEAD_MS, &ceiling);
+        makers_add(&makers, numbers, 8, boot);
+        cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &ids[boot - 1]), STATUS_OK);
+        cr_assert_eq(snowflake_unix_ms(ids[boot - 1]), WALL_MS, "not in the future");
+    }
+    cr_assert_neq(snowflake_maker(ids[0]), snowflake_maker(ids[1]));
+}
+
+Test(makers, a_clock_that_was_set_back_reserves_nothing)
+{
+    struct makers makers;
+    uint16_t numbers[2] = {500, 501};
+    uint64_t id;
+    atomic_store(&ceiling, WALL_MS + 3600000);
+    makers_init(&makers, 0, WALL_MS + 3600000, &ceiling);
+    makers_add(&makers, numbers, 2, 1);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &id), STATUS_UNAVAILABLE);
 }
