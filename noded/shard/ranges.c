@@ -26,9 +26,9 @@ static void adopted(struct wal_waiter *waiter)
     enum status status = replica_apply(adoption->replica, &adoption->record, position);
     CHECK(status == STATUS_OK);
     buffer_free(&adoption->state);
-    mem_free(adoption);
+    mem_free(adoption); /* the waiter with it */
     shard->changes_open--;
-    shard_told(shard, waiter->sequence);
+    shard_told(shard, position.sequence);
 }
 
 /* Appends the record that would make the replica's own record this one, and takes it over in the same step. */
