@@ -16,6 +16,12 @@ static void log_is_free(void *context, struct lsm *lsm)
     shard_release_log(context);
 }
 
+static uint64_t next_file_id(void *context)
+{
+    struct shard *shard = context;
+    return shard->options.next_file_id(shard->options.context);
+}
+
 struct shard *shard_create(const struct shard_options *options)
 {
     CHECK(options->reactor && options->index < options->count && options->count <= SHARDS_MAX);
@@ -31,7 +37,7 @@ struct shard *shard_create(const struct shard_options *options)
         .cluster = options->cluster,
         .cache_bytes = options->memory_bytes / CACHE_SHARE,
         .memtable_bytes = options->memory_bytes / MEMTABLE_SHARE,
-        .next_file_id = options->next_file_id,
+        .next_file_id = next_file_id,
         .released = log_is_free,
         .context = shard};
     shard->store = lsm_store_create(&store);
