@@ -325,7 +325,7 @@ static void a_plain_client_gets_its_answer_under_its_own_word(void)
     struct frame_entry entry = {
         .id = 5, .kind = FRAME_CALL, .code = ECHO, .time_us = 1000000, .body = bytes_text("hi")};
     uint8_t *at = frame_entry_write(frame + FRAME_HEADER_BYTES, &entry);
-    memcpy(at, "hi", 2);
+    memcpy(at, entry.body.data, entry.body.size);
     uint32_t size = (uint32_t)(at + 2 - frame);
     struct frame_header header = {.flags = FRAME_ONE_ANSWER, .count = 1};
     frame_seal(frame, size, &header);

@@ -24,7 +24,7 @@ static uint32_t example(uint8_t *frame)
         .stamp = 0x2222,
         .body = bytes_text("hello")};
     at = frame_entry_write(at, &call);
-    memcpy(at, "hello", 5);
+    memcpy(at, call.body.data, call.body.size);
     at += 5;
     struct frame_entry answer = {.id = 9, .kind = FRAME_ANSWER, .code = 48, .time_us = 1000};
     at = frame_entry_write(at, &answer);

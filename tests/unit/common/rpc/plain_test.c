@@ -51,7 +51,7 @@ static uint32_t call_frame(uint8_t *frame, uint8_t flags, uint16_t method, uint3
     struct frame_entry entry = {
         .id = 77, .kind = FRAME_CALL, .code = method, .time_us = 1000000, .body = bytes_text("hi")};
     uint8_t *at = frame_entry_write(frame + FRAME_HEADER_BYTES, &entry);
-    memcpy(at, "hi", 2);
+    memcpy(at, entry.body.data, entry.body.size);
     uint32_t size = (uint32_t)(at + 2 - frame);
     struct frame_header header = {.flags = flags, .count = 1, .frame_no = frame_no};
     frame_seal(frame, size, &header);
