@@ -355,6 +355,7 @@ static void take_up(struct link_end *end, nng_pipe id)
     pipe->down_mail.deliver = deliver_down;
     pipe->heard_ns = closer_now_ns();
     write_remote(id, pipe->remote, sizeof pipe->remote);
+    end->traffic_ns = pipe->heard_ns;
     list_push_back(&end->all, &pipe->link);
     map_put(&end->pipes, pipe->nng_id, pipe);
     end_post(end, &pipe->up_mail);
@@ -385,9 +386,14 @@ static void on_pipe(nng_pipe id, nng_pipe_ev event, void *argument)
 
 /* ---- closing ---- */
 
+/* Nothing is sent to it from here on: nng's close of a pipe with traffic can hang its reaper. */
 static void door_pipe_close(struct link_pipe *pipe)
 {
-    close_nng_pipe(state_of(pipe));
+    struct pipe_state *state = state_of(pipe);
+    pthread_mutex_lock(&state->end->mutex);
+    state->up = false;
+    pthread_mutex_unlock(&state->end->mutex);
+    close_nng_pipe(state);
 }
 
 static void close_socket(struct link_end *end)
@@ -424,6 +430,7 @@ static void door_close(struct link_end *end)
     end->closed = true;
     pthread_mutex_lock(&end->mutex);
     end->closing_asked = true;
+    end->traffic_ns = closer_now_ns(); /* a pipe may be about to hear its first frame */
     bool idle = end->pipes.count == 0;
     LIST_FOR_EACH (node, &end->all)
         timer_stop(&CONTAINER_OF(node, struct pipe_state, link)->quiet);
