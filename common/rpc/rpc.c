@@ -22,13 +22,7 @@ static void on_bury(struct task *task)
     rpc_sessions_bury(CONTAINER_OF(task, struct rpc, bury));
 }
 
-static void on_goodbye_timer(struct timer *timer)
-{
-    struct rpc *rpc = CONTAINER_OF(timer, struct rpc, goodbye_timer);
-    if (rpc->goodbye_told) return;
-    rpc->goodbye_told = true;
-    rpc->goodbye_done(rpc->goodbye_context);
-}
+static void on_goodbye_look(struct task *task);
 
 struct rpc *rpc_create(const struct rpc_options *options)
 {
@@ -50,7 +44,8 @@ struct rpc *rpc_create(const struct rpc_options *options)
     task_init(&rpc->finish, on_finish);
     task_init(&rpc->bury, on_bury);
     timer_init(&rpc->tick, rpc->reactor, NULL);
-    timer_init(&rpc->goodbye_timer, rpc->reactor, on_goodbye_timer);
+    task_init(&rpc->goodbye_look, on_goodbye_look);
+    timer_init(&rpc->goodbye_timer, rpc->reactor, NULL);
     return rpc;
 }
 
@@ -104,6 +99,7 @@ void rpc_destroy(struct rpc *rpc)
     rpc_sessions_bury(rpc);
     task_cancel(&rpc->finish);
     task_cancel(&rpc->bury);
+    task_cancel(&rpc->goodbye_look);
     timer_stop(&rpc->tick);
     timer_stop(&rpc->goodbye_timer);
     rpc_serve_free_pool(rpc);
@@ -112,16 +108,69 @@ void rpc_destroy(struct rpc *rpc)
 
 /* ---- goodbye ---- */
 
-void rpc_goodbye_check(struct rpc *rpc)
+static bool serves_requests(const struct rpc *rpc)
 {
-    if (rpc->goodbye_told || !rpc->goodbye_done) return;
+    LIST_FOR_EACH (node, &rpc->sessions) {
+        const struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
+        if (session->requests_open > 0) return true;
+    }
+    return false;
+}
+
+static bool waits_for_peers(const struct rpc *rpc)
+{
     LIST_FOR_EACH (node, &rpc->sessions) {
         const struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
         /* A listener waits for its dialers to close: frames given to the door are not flushed by a close of ours. */
-        bool waits = session->dialed ? !rpc_session_is_quiet(session) : session->state == RPC_SESSION_OPEN;
-        if (waits) return;
+        if (session->dialed ? !rpc_session_is_quiet(session) : session->state == RPC_SESSION_OPEN) return true;
     }
-    timer_start_in(&rpc->goodbye_timer, 0);
+    return false;
+}
+
+/* The second half: what was being served is served, or has had its time; now our own calls end too. */
+static void leave_peers(struct rpc *rpc)
+{
+    if (rpc->goodbye_left) return;
+    rpc->goodbye_left = true;
+    LIST_FOR_EACH (node, &rpc->sessions) {
+        struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
+        if (session->dialed) rpc_session_goodbye(session);
+    }
+    LIST_FOR_EACH (node, &rpc->peers) {
+        struct rpc_peer *peer = CONTAINER_OF(node, struct rpc_peer, link);
+        if (!peer->up) continue;
+        peer->up = false;
+        if (peer->options.down) peer->options.down(peer->options.context, peer);
+    }
+}
+
+static void on_goodbye_look(struct task *task)
+{
+    struct rpc *rpc = CONTAINER_OF(task, struct rpc, goodbye_look);
+    if (rpc->goodbye_told || !rpc->goodbye_done) return;
+    if (!serves_requests(rpc)) leave_peers(rpc);
+    if (!rpc->goodbye_left || waits_for_peers(rpc)) return;
+    rpc->goodbye_told = true;
+    timer_stop(&rpc->goodbye_timer);
+    rpc->goodbye_done(rpc->goodbye_context);
+}
+
+static void on_goodbye_timer(struct timer *timer)
+{
+    struct rpc *rpc = CONTAINER_OF(timer, struct rpc, goodbye_timer);
+    if (!rpc->goodbye_left) {
+        leave_peers(rpc);
+        timer_start_in(&rpc->goodbye_timer, (uint64_t)(RPC_GOODBYE_MS - RPC_GOODBYE_SERVE_MS) * 1000000);
+        rpc_goodbye_check(rpc);
+        return;
+    }
+    rpc->goodbye_told = true;
+    rpc->goodbye_done(rpc->goodbye_context);
+}
+
+void rpc_goodbye_check(struct rpc *rpc)
+{
+    if (rpc->goodbye_done && !rpc->goodbye_told) reactor_defer(rpc->reactor, &rpc->goodbye_look);
 }
 
 void rpc_goodbye(struct rpc *rpc, void (*done)(void *context), void *context)
@@ -130,16 +179,11 @@ void rpc_goodbye(struct rpc *rpc, void (*done)(void *context), void *context)
     rpc->stopping = true;
     rpc->goodbye_done = done;
     rpc->goodbye_context = context;
-    timer_start_in(&rpc->goodbye_timer, (uint64_t)RPC_GOODBYE_MS * 1000000);
+    timer_init(&rpc->goodbye_timer, rpc->reactor, on_goodbye_timer);
+    timer_start_in(&rpc->goodbye_timer, (uint64_t)RPC_GOODBYE_SERVE_MS * 1000000);
     LIST_FOR_EACH (node, &rpc->sessions) {
         struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        rpc_session_goodbye(session);
-    }
-    LIST_FOR_EACH (node, &rpc->peers) {
-        struct rpc_peer *peer = CONTAINER_OF(node, struct rpc_peer, link);
-        if (!peer->up) continue;
-        peer->up = false;
-        if (peer->options.down) peer->options.down(peer->options.context, peer);
+        if (!session->dialed) rpc_session_goodbye(session);
     }
     rpc_goodbye_check(rpc);
 }

@@ -80,9 +80,10 @@ void rpc_destroy(struct rpc *rpc);
 void rpc_identify(struct rpc *rpc, const struct rpc_info *self);
 struct reactor *rpc_reactor(const struct rpc *rpc);
 
-/* Says goodbye on all pipes: new calls of ours are UNAVAILABLE, new calls of peers are refused with UNAVAILABLE, calls
-   that are open may still be answered, and when none is left, or after 2 s, all pipes close. done is called once, in a
-   later turn; then rpc_destroy. */
+/* Says goodbye. First to those that call us: their new calls are refused with UNAVAILABLE, what is open may still be
+   answered, and our own calls still work, since serving may need them. When nothing is being served any more, or after
+   1.2 s, to our peers: our new calls are UNAVAILABLE, open ones may still be answered. When no call is left, or after 2
+   s in all, done is called once, in a later task or turn; then rpc_destroy. */
 void rpc_goodbye(struct rpc *rpc, void (*done)(void *context), void *context);
 
 /* Plain numbers since rpc_create; read on the reactor's thread. */

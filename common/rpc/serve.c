@@ -89,6 +89,7 @@ static void reclaim(struct serving *serving)
     session->requests_open--;
     if (!serving->request.plain) CHECK(map_remove(&session->requests_by_id, serving->id) == serving);
     if (session->state == RPC_SESSION_OPEN) rpc_session_flush_later(session);
+    if (session->rpc->stopping) rpc_goodbye_check(session->rpc);
 }
 
 /* Nobody waits any more. The handler may answer, and so free it, from inside. */

@@ -166,7 +166,7 @@ static void on_flush(struct task *task)
     flush_calls(session);
     if (rpc_window_ack_is_due(&session->window) || grant_is_due(session)) send_empty(session, 0);
     if (session->goodbye_received && rpc_session_is_quiet(session)) {
-        if (session->rpc->stopping)
+        if (session->rpc->goodbye_left)
             rpc_goodbye_check(session->rpc);
         else if (session->dialed)
             rpc_session_end(session, RPC_END_GOODBYE, "the peer said goodbye");

@@ -29,6 +29,7 @@ enum {
     RPC_LAME_MS = 300,        /* of quiet before a pipe is closed */
     RPC_LAME_LOUD_MS = 10000, /* then it is closed although the peer goes on */
     RPC_GOODBYE_MS = 2000,
+    RPC_GOODBYE_SERVE_MS = 1200, /* of them, for what is being served and the calls that it needs */
     RPC_PLAIN_IDLE_MS = 50000,
     RPC_PLAIN_ANSWER_MS = 30000,
     RPC_PLAIN_OPEN_MAX = 32,        /* requests of one plain client */
@@ -125,8 +126,10 @@ struct rpc {
     uint64_t awake_ns, stood_still_ns;
     uint64_t log_second;
     uint32_t log_lines;
-    bool stopping, goodbye_told;
-    uint64_t goodbye_ns;
+    bool stopping;
+    bool goodbye_left; /* our own calls ended too */
+    bool goodbye_told;
+    struct task goodbye_look;
     struct timer goodbye_timer;
     void (*goodbye_done)(void *context);
     void *goodbye_context;
@@ -221,6 +224,7 @@ void rpc_serve_free_pool(struct rpc *rpc);
 
 /* ---- rpc.c ---- */
 
+/* Something changed that a goodbye may wait for. */
 void rpc_goodbye_check(struct rpc *rpc);
 
 /* ---- body.c ---- */

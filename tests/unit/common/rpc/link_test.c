@@ -612,6 +612,34 @@ Test(link, a_stopping_client_waits_for_its_answers)
     cr_assert_eq(done, 1);
 }
 
+Test(link, what_is_being_served_may_call_on_until_it_is_answered)
+{
+    connect();
+    struct rpc_listener *behind;
+    struct rpc_peer *onward;
+    struct rpc_listen_options listen = {
+        .address = "127.0.0.1:7400", .handlers = HANDLERS, .handlers_count = HANDLERS_COUNT};
+    struct rpc_peer_options options = {.address = "127.0.0.1:7400"};
+    cr_assert_eq(rpc_listen(pair.dialer, &listen, &behind), STATUS_OK);
+    cr_assert_eq(rpc_peer_create(pair.listener, &options, &onward), STATUS_OK);
+    start(0, PARK, 0, bytes_text("x"));
+    pair_settle(&pair);
+    int done = 0;
+    rpc_goodbye(pair.listener, on_goodbye, &done);
+    pair_settle(&pair);
+    tried[1] = (struct tried){.call = {.done = on_done, .method = ECHO}};
+    rpc_call_start(onward, &tried[1].call, RPC_EMPTY);
+    pair_settle(&pair);
+    cr_assert_eq(tried[1].status, STATUS_OK);
+    cr_assert_eq(tried[1].dones, 1u);
+    rpc_answer(parked[0], STATUS_OK, NULL);
+    pair_settle(&pair);
+    cr_assert_eq(tried[0].status, STATUS_OK);
+    cr_assert_not(rpc_peer_is_up(onward));
+    pair_pass(&pair, 400 * PAIR_MS);
+    cr_assert_eq(done, 1);
+}
+
 Test(link, goodbye_takes_two_seconds_at_most)
 {
     connect();
