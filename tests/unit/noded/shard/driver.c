@@ -400,6 +400,7 @@ static void random_change(struct driver_run *run)
         record->kind = RECORD_ROW;
         record->lo = record->hi = driver_id((unsigned)prng_below(prng, DRIVER_IDS));
         record->body = random_row(prng, &op->body);
+        op->change.is_create = row_bytes_is_visible(record->body);
     } else if (kind < 84) {
         unsigned slot = (unsigned)prng_below(prng, DRIVER_IDS);
         record->kind = RECORD_SPAN;
