@@ -46,7 +46,8 @@ static struct bytes create_row(struct buffer *out)
 }
 
 /* One create of the slot in channel 0, waited for. */
-static enum status create(struct driver_run *run, struct reactor *reactor, unsigned slot, uint64_t epoch, uint64_t import)
+static enum status create(
+    struct driver_run *run, struct reactor *reactor, unsigned slot, uint64_t epoch, uint64_t import)
 {
     struct buffer row = {0};
     struct waited waited = {.reactor = reactor};
