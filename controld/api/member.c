@@ -53,8 +53,10 @@ struct member {
     bool snapshot_is_damaged; /* the file, which a newer one shall replace */
     uint64_t generation;      /* grows with each install */
     uint64_t snapshot_not_before_ns;
+    uint64_t mark_index; /* of the newest durable mark; files before it are of no use */
+    bool files_busy;     /* a fiber writes or removes snapshot files */
     unsigned fibers;
-    struct gate quiet; /* a fiber ended, or the role changed */
+    struct gate quiet; /* a fiber ended, the role changed, or the files are free */
 };
 
 __attribute__((noreturn, format(printf, 3, 4))) static void die(
@@ -85,6 +87,32 @@ static void fiber_end(struct member *member)
     gate_open(&member->quiet);
 }
 
+/* (fiber) One at a time: what is removed could be what another fiber is about to rename. */
+static void files_enter(struct member *member)
+{
+    while (member->files_busy)
+        gate_wait(member->options.reactor, &member->quiet, REACTOR_NEVER);
+    member->files_busy = true;
+}
+
+static void files_leave(struct member *member)
+{
+    member->files_busy = false;
+    gate_open(&member->quiet);
+}
+
+/* OK or NO_SPACE. */
+static enum status write_file(struct member *member, uint64_t index, struct bytes file)
+{
+    files_enter(member);
+    enum status status = snapshot_write(member->options.reactor, index, file);
+    files_leave(member);
+    if (status != STATUS_OK && status != STATUS_NO_SPACE)
+        die(member, status, "a snapshot could not be written: %s; look at the disk below storage.directory",
+            status_text(status));
+    return status;
+}
+
 /* ---- own snapshots ---- */
 
 static void write_snapshot(void *argument)
@@ -92,14 +120,11 @@ static void write_snapshot(void *argument)
     struct member *member = argument;
     uint64_t generation = member->generation;
     uint64_t now = reactor_now_ns(member->options.reactor);
-    enum status status = snapshot_write(member->options.reactor, member->file_place.index, buffer_bytes(&member->file));
+    enum status status = write_file(member, member->file_place.index, buffer_bytes(&member->file));
     if (status == STATUS_NO_SPACE) {
         LOG(reactor_log(member->options.reactor), WARN, "snapshot.no_space", "index=%" PRIu64,
             member->file_place.index);
         member->snapshot_not_before_ns = now + (uint64_t)RETRY_MS * 1000000;
-    } else if (status != STATUS_OK) {
-        die(member, status, "a snapshot could not be written: %s; look at the disk below storage.directory",
-            status_text(status));
     }
     buffer_free(&member->file);
     /* An install that came meanwhile is newer. */
@@ -114,9 +139,9 @@ static void write_snapshot(void *argument)
 static void remove_old_snapshots(void *argument)
 {
     struct member *member = argument;
-    struct raft_status status;
-    raft_status(member->raft, &status);
-    snapshot_remove_before(member->options.reactor, status.snapshot.index);
+    files_enter(member);
+    snapshot_remove_before(member->options.reactor, member->mark_index);
+    files_leave(member);
     fiber_end(member);
 }
 
@@ -124,6 +149,7 @@ static void on_marked(void *context, struct raft_snapshot snapshot)
 {
     struct member *member = context;
     member->snapshotting = false;
+    member->mark_index = snapshot.index;
     raft_snapshot_taken(member->raft, snapshot.index);
     struct raft_status status;
     raft_status(member->raft, &status);
@@ -225,6 +251,7 @@ static void finish_install(struct member *member, struct install *install)
     install_file(member, place.index, buffer_bytes(&install->file));
     LOG(reactor_log(member->options.reactor), INFO, "snapshot.install", "index=%" PRIu64 " term=%" PRIu64, place.index,
         place.term);
+    member->mark_index = place.index;
     list_remove(&install->link);
     buffer_free(&install->file);
     mem_free(install);
@@ -378,10 +405,7 @@ static void take_snapshot_over(void *argument)
     char why[SNAPSHOT_WHY_BYTES];
     enum status status = snapshot_check(buffer_bytes(&file), &member->options.cluster, &place, &records, why);
     bool good = status == STATUS_OK && place.index == message.index && place.term == message.log_term;
-    if (good) status = snapshot_write(member->options.reactor, place.index, buffer_bytes(&file));
-    if (good && status != STATUS_OK && status != STATUS_NO_SPACE)
-        die(member, status, "a snapshot could not be written: %s; look at the disk below storage.directory",
-            status_text(status));
+    if (good) status = write_file(member, place.index, buffer_bytes(&file));
     member->inbox_is_busy = false;
     if (good && status == STATUS_OK && !member->closing) {
         uint64_t size = file.size;
