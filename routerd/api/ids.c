@@ -46,7 +46,9 @@ static void handle_lease(void *context, struct rpc_request *request)
         answer.lease_ms = LEASE_MS;
         answer.floor_unix_ms = lease.floor_unix_ms > 0 ? (uint64_t)lease.floor_unix_ms : 0;
     }
-    worker_answer(worker, request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
+    /* Having none to give is no failure: clients then reserve. */
+    if (status == STATUS_UNAVAILABLE) rpc_answer(request, status, NULL);
+    else worker_answer(worker, request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
 }
 
 /* ---- the router ring ---- */
