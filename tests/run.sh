@@ -100,7 +100,7 @@ kind_asan() {
   while read -r file; do
     run_counted "asan ${file##*/}" 300 env ASAN_OPTIONS=detect_stack_use_after_return=0 "$file"
   done < <(executables asan unit_)
-  [ ! -x build/asan/bin/sim ] || run_counted "asan sim" 300 build/asan/bin/sim --seeds 20
+  [ ! -x build/asan/bin/sim ] || run_counted "asan sim" 300 build/asan/bin/sim --seeds 1..20 --quiet
 }
 
 kind_programs() { # PREFIX SECONDS ARGUMENTS...
@@ -143,8 +143,11 @@ kind_sim() {
     skip sim "the simulator's program does not exist yet"
     return 0
   fi
-  run_counted sim 400 build/dev/bin/sim --seeds 200 --twice
-  run_counted "sim planted bugs" 200 build/dev/bin/sim --planted
+  run_counted sim 400 build/dev/bin/sim --seeds 1..200 --twice --quiet
+  local name seeds
+  while read -r name seeds; do
+    run_counted "sim finds $name" 100 build/dev/bin/sim --plant "$name" --seeds "1..$seeds" --quiet
+  done < <(grep -v '^#' tests/sim/planted.txt)
 }
 
 kind_cluster() {
