@@ -142,7 +142,12 @@ static void come_back(struct world_event *event)
 {
     struct comeback *comeback = CONTAINER_OF(event, struct comeback, event);
     struct daemon *daemon = &comeback->cluster->daemons[comeback->index];
-    if (!process_is_running(daemon->process)) daemon_start(daemon);
+    if (process_is_running(daemon->process)) return;
+    /* Now and then a node comes back with another number of shards. */
+    struct prng *prng = world_prng(comeback->cluster->world, WORLD_TOPOLOGY);
+    if (daemon->kind == &KIND_NODED && prng_below(prng, 5) == 0)
+        daemon->reactors_count = (unsigned)prng_between(prng, 1, 3);
+    daemon_start(daemon);
 }
 
 static void client_comes_back(struct world_event *event)
