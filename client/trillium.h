@@ -149,8 +149,8 @@ TRILLIUM_API int trillium_status(
 struct trillium_page {
     size_t count;
     struct trillium_message *messages; /* newest first, unless oldest_first was asked for */
-    bool more;                         /* there are further ones in that direction */
-    void *memory;                      /* the library's */
+    bool more;    /* not all in that direction was looked at; the page after a full one may be the empty end */
+    void *memory; /* the library's */
 };
 TRILLIUM_API void trillium_page_free(struct trillium_page *page);
 

@@ -76,7 +76,8 @@ static size_t compare(struct channel *channel, const struct trillium_query *quer
     if (page->count > most) complain(channel, query, "more messages than there are");
     if (page->count == 0 && most > 0) complain(channel, query, "an empty page, but there are messages");
     if (page->count < most && !page->more) complain(channel, query, "a short page that says it is the last");
-    if (page->count == left && page->more) complain(channel, query, "all were shown, but more are promised");
+    if (page->count == left && left < query->limit && page->more)
+        complain(channel, query, "all were shown, but more are promised");
     size_t count = page->count < most ? page->count : most;
     for (size_t i = 0; i < count; i++) {
         if (is_same(&page->messages[i], &channel->messages[first + step * (ptrdiff_t)i])) continue;
