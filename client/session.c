@@ -249,8 +249,11 @@ static void use_ring(struct session *session, const Trillium__V1__RingAnswer *ri
             if (address_shift(entry->address, PORT_CLIENTS + w, address) != STATUS_OK) continue;
             struct session_router *kept = NULL;
             for (unsigned k = 0; k < old_count && !kept; k++)
-                if (old[k].peer && same_router(&old[k], entry->id, (uint16_t)w, address)) kept = &old[k];
+                if (old[k].peer && strcmp(old[k].address, address) == 0) kept = &old[k];
             if (kept && session->routers_count < SESSION_ROUTERS_MAX) {
+                /* A configured address has no number until the first ring; its calls go on. */
+                kept->router = entry->id;
+                kept->worker = (uint16_t)w;
                 session->routers[session->routers_count++] = *kept;
                 kept->peer = NULL;
             } else if (!kept && add_router(session, entry->id, (uint16_t)w, address) != STATUS_OK) {

@@ -129,9 +129,9 @@ static bool replicas_agree(const Trillium__V1__ChannelInspectAnswer *answer, siz
 
 static void inspect_table(uint64_t channel, const Trillium__V1__ChannelInspectAnswer *answer, bool replicas)
 {
-    printf("channel %llu: token %lld, range %016llx, epoch %llu; router %u (%s) serves it\n",
-        (unsigned long long)channel, (long long)answer->token, (unsigned long long)answer->range,
-        (unsigned long long)answer->epoch, answer->router, answer->router_address);
+    printf("channel %llu: token %lld, range %016llx, epoch %llu\n", (unsigned long long)channel,
+        (long long)answer->token, (unsigned long long)answer->range, (unsigned long long)answer->epoch);
+    if (answer->router) printf("router %u (%s) serves it best\n", answer->router, answer->router_address);
     struct output_table table = {.columns = replicas ? 6 : 2};
     output_cells(&table, "NODE", "ADDRESS", NULL);
     if (replicas) output_cells(&table, "STATUS", "ROWS", "NEWEST", "DIGEST", NULL);

@@ -475,10 +475,10 @@ static void begin_session(struct import *import)
             trillium_status_name(status));
 }
 
-static void print_summary(struct import *import, uint64_t started_ns)
+static void print_summary(struct import *import, uint64_t ms)
 {
     const struct checkpoint_counts *counts = &import->counts, *before = &import->counts_before;
-    uint64_t ms = (posix_mono_ns(NULL) - started_ns) / ms_ns, stored = counts->stored - before->stored;
+    uint64_t stored = counts->stored - before->stored;
     if (import->cli->is_json) {
         output_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "complete", import->at_end && !import->stopping,
             "stored", (json_int_t)stored, "stored_before", (json_int_t)before->stored, "deleted",
@@ -530,7 +530,6 @@ static void import_fini(struct import *import)
 
 static enum exit_code transfer(struct import *import)
 {
-    uint64_t started_ns = posix_mono_ns(NULL);
     if (!import->is_plan) {
         import->trillium = cli_connect(import->cli, true);
         if (!import->trillium) return EXIT_USAGE;
@@ -540,9 +539,10 @@ static enum exit_code transfer(struct import *import)
     progress_begin(&import->progress, "messages", posix_mono_ns(NULL));
     work(import);
     save(import);
+    uint64_t ms = (posix_mono_ns(NULL) - import->progress.started_ns) / ms_ns;
     if (import->session) import_session_end(import->session);
     trillium_close(import->trillium);
-    print_summary(import, started_ns);
+    print_summary(import, ms);
     bool complete = import->at_end && !import->stopping;
     if (complete && !import->is_plan) checkpoint_remove(&import->checkpoint);
     if (!complete && import->checkpoint.lock_fd >= 0) cli_say(import->cli, "the same command goes on from here");
