@@ -274,7 +274,7 @@ static void check_cover(struct checker *checker, size_t index, const struct min_
     covering.rows = mem_alloc((read->rows_count + 1) * sizeof *covering.rows);
     if (read->rows_count)
         memcpy(covering.rows, history_rows(checker->history, read), read->rows_count * sizeof *covering.rows);
-    qsort(covering.rows, covering.count, sizeof *covering.rows, compare_rows);
+    if (covering.count > 0) qsort(covering.rows, covering.count, sizeof *covering.rows, compare_rows);
     min_tree_visit(known, &(struct min_query){first, last, read->invoke, covered, &covering});
     mem_free(covering.rows);
 }
@@ -332,7 +332,7 @@ static int compare_returns(const void *left, const void *right)
 static void check_monotonic(struct checker *checker)
 {
     size_t count = checker->count, done = 0;
-    qsort(checker->observations, count, sizeof *checker->observations, compare_observations);
+    if (count > 0) qsort(checker->observations, count, sizeof *checker->observations, compare_observations);
     struct observation **returns = mem_alloc((count + 1) * sizeof *returns), *highest = NULL;
     for (size_t i = 0; i < count; i++)
         returns[i] = &checker->observations[i];

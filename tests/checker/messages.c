@@ -258,7 +258,7 @@ static void group_writes(struct messages *messages)
             messages->acked[acked_count++] =
                 (struct acked){(size_t)(message - messages->all), op->ret, op_rank_low(op), (ptrdiff_t)i};
     }
-    qsort(messages->acked, acked_count, sizeof *messages->acked, compare_acked);
+    if (acked_count > 0) qsort(messages->acked, acked_count, sizeof *messages->acked, compare_acked);
     for (size_t i = 0; i < acked_count; i++) {
         struct acked *acked = &messages->acked[i];
         struct message *message = &messages->all[acked->message];
