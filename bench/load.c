@@ -3,7 +3,9 @@
  *
  * Closed loop (--inflight N): N calls are always under way; gives the highest rate. Open loop (--rate R): call k is due
  * at start + k/R whatever became of those before; latency counts from the moment it was due, so a server that stands
- * still shows up in every call that was due meanwhile. Prints one JSON object. docs/benchmarks/method.md.
+ * still shows up in every call that was due meanwhile. Prints one JSON object: what was due in the measured time, and
+ * (all_ops, cpu_us) the whole run, which is what the CPU time and frames of daemons are divided by.
+ * docs/benchmarks/method.md.
  */
 #include <getopt.h>
 #include <pthread.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "client/trillium.h"
@@ -28,12 +31,12 @@ struct load {
     unsigned channels, inflight, limit;
     double rate; /* 0: closed loop */
     double seconds, warmup;
-    uint64_t seed, first_channel;
+    uint64_t seed, first_channel, over_us; /* over_us: calls that took longer are counted */
     struct prng prng;
     pthread_mutex_t lock; /* of prng */
     char content[CONTENT_BYTES + 1];
     struct histogram latency;
-    _Atomic uint64_t started, done, failed, messages, outstanding;
+    _Atomic uint64_t done, failed, over, all_ops, messages, outstanding;
     uint64_t measure_from_ns, end_ns;
 };
 
@@ -56,8 +59,11 @@ static void finished(struct one *one, int status)
 {
     struct load *load = one->load;
     uint64_t now = now_ns();
+    atomic_fetch_add(&load->all_ops, 1);
     if (one->due_ns >= load->measure_from_ns && one->due_ns < load->end_ns) {
-        histogram_record(&load->latency, (now - one->due_ns) / 1000);
+        uint64_t took_us = (now - one->due_ns) / 1000;
+        histogram_record(&load->latency, took_us);
+        if (took_us >= load->over_us) atomic_fetch_add(&load->over, 1);
         atomic_fetch_add(&load->done, 1);
         if (trillium_class_of(status) != TRILLIUM_DONE) atomic_fetch_add(&load->failed, 1);
     }
@@ -105,7 +111,6 @@ static void begin(struct load *load, uint64_t due_ns)
     struct one *one = mem_alloc(sizeof *one);
     *one = (struct one){.load = load, .due_ns = due_ns};
     atomic_fetch_add(&load->outstanding, 1);
-    atomic_fetch_add(&load->started, 1);
     start(one);
 }
 
@@ -132,24 +137,35 @@ static void run_open(struct load *load, uint64_t from_ns)
     }
 }
 
+static uint64_t cpu_us(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static void print(struct load *load, double seconds)
 {
     static const char *const names[] = {"insert", "latest", "get"};
     uint64_t done = atomic_load(&load->done), failed = atomic_load(&load->failed);
     printf("{\"mode\":\"%s\",\"loop\":\"%s\",\"inflight\":%u,\"offered_per_s\":%.0f,\"seconds\":%.2f,\"ops\":%llu,"
            "\"ops_per_s\":%.0f,\"failed\":%llu,\"messages\":%llu,\"p50_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,"
-           "\"max_us\":%llu}\n",
+           "\"max_us\":%llu,\"over\":%llu,\"all_ops\":%llu,\"content_bytes\":%d,\"cpu_us\":%llu}\n",
         names[load->mode], load->rate > 0 ? "open" : "closed", load->inflight, load->rate, seconds,
         (unsigned long long)done, (double)done / seconds, (unsigned long long)failed,
         (unsigned long long)atomic_load(&load->messages), (unsigned long long)histogram_quantile(&load->latency, 0.5),
         (unsigned long long)histogram_quantile(&load->latency, 0.99),
-        (unsigned long long)histogram_quantile(&load->latency, 0.999), (unsigned long long)load->latency.max);
+        (unsigned long long)histogram_quantile(&load->latency, 0.999), (unsigned long long)load->latency.max,
+        (unsigned long long)atomic_load(&load->over), (unsigned long long)atomic_load(&load->all_ops), CONTENT_BYTES,
+        (unsigned long long)cpu_us());
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench_load --routers LIST [--mode insert|latest] [--inflight N | --rate R] [--seconds S]\n"
-                    "                  [--warmup S] [--channels N] [--first-channel ID] [--limit N] [--seed N]\n");
+                    "                  [--warmup S] [--channels N] [--first-channel ID] [--limit N] [--seed N]\n"
+                    "                  [--over-ms N]\n");
     return 2;
 }
 
@@ -157,7 +173,7 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
 {
     static const struct option options[] = {{"routers", 1, 0, 'r'}, {"mode", 1, 0, 'm'}, {"inflight", 1, 0, 'i'},
         {"rate", 1, 0, 'R'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'w'}, {"channels", 1, 0, 'c'},
-        {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {0}};
+        {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {"over-ms", 1, 0, 'o'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'r':
@@ -190,6 +206,9 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
         case 'S':
             load->seed = strtoull(optarg, NULL, 10);
             break;
+        case 'o':
+            load->over_us = strtoull(optarg, NULL, 10) * 1000;
+            break;
         default:
             return false;
         }
@@ -199,8 +218,13 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
 
 int main(int argc, char **argv)
 {
-    static struct load load = {
-        .channels = 1000, .inflight = 256, .limit = 50, .seconds = 5, .warmup = 1, .first_channel = 1000000};
+    static struct load load = {.channels = 1000,
+        .inflight = 256,
+        .limit = 50,
+        .seconds = 5,
+        .warmup = 1,
+        .first_channel = 1000000,
+        .over_us = UINT64_MAX};
     const char *routers = NULL;
     char error[256];
     if (!parse(&load, argc, argv, &routers)) return usage();

@@ -9,6 +9,8 @@
 #include "common/cluster/address.h"
 #include "controld/api/controld_internal.h"
 
+#define TICK_NS 1000000000ull
+
 /* ---- the machine of the Raft member ---- */
 
 static void machine_resume(void *context, uint64_t least, uint64_t most, uint64_t *applied)
@@ -96,6 +98,13 @@ static void machine_changed(void *context)
     tell_health(controld, &status);
 }
 
+static void tick(struct timer *timer)
+{
+    struct controld *controld = CONTAINER_OF(timer, struct controld, tick);
+    rpc_metrics_show(&controld->metrics.rpc, controld->rpc);
+    timer_start_in(timer, TICK_NS);
+}
+
 /* ---- start ---- */
 
 static void open_identity(struct controld *controld)
@@ -125,6 +134,8 @@ static void open_rpc(struct controld *controld)
     memcpy(options.self.cluster, controld->settings->common.cluster_uuid.bytes, sizeof options.self.cluster);
     env_entropy(controld->host.env, options.self.instance, sizeof options.self.instance);
     controld->rpc = rpc_create(&options);
+    timer_init(&controld->tick, controld->reactor, tick);
+    timer_start_in(&controld->tick, TICK_NS);
     enum status status = member_start(controld->member, controld->rpc);
     if (status != STATUS_OK) env_die(controld->host.env, status, "the other controllers' addresses cannot be dialed");
     status = calls_listen(controld);
@@ -220,6 +231,7 @@ static void make_metrics(struct controld_metrics *out, struct metrics *metrics)
     out->log_bytes = metrics_gauge(metrics, "trillium_controld_log_bytes", "", "size of the Raft log on disk");
     out->nodes = metrics_gauge(metrics, "trillium_controld_nodes", "", "registered nodes");
     out->ranges = metrics_gauge(metrics, "trillium_controld_ranges", "", "ranges of all tables");
+    rpc_metrics_init(&out->rpc, metrics);
     out->changes = metrics_counter(metrics, "trillium_controld_changes_total", "", "applied changes");
 }
 
@@ -283,6 +295,7 @@ static void stop(void *argument)
         gate_wait(controld->reactor, &controld->gate, REACTOR_NEVER);
     member_close(controld->member);
     controld->member = NULL;
+    timer_stop(&controld->tick);
     rpc_destroy(controld->rpc);
     controld->rpc = NULL;
     identity_close(&controld->identity);

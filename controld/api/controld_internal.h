@@ -4,6 +4,7 @@
 
 #include "common/obs/health.h"
 #include "common/obs/metrics.h"
+#include "common/rpc/obs/rpc_metrics.h"
 #include "common/runtime/fiber.h"
 #include "common/runtime/identity.h"
 #include "controld/api/duties.h"
@@ -19,6 +20,7 @@
 struct controld_metrics {
     struct metrics_gauge *leader, *term, *applied, *view_version, *log_bytes, *nodes, *ranges;
     struct metrics_counter *changes;
+    struct rpc_metrics rpc;
 };
 
 struct controld {
@@ -41,6 +43,7 @@ struct controld {
     struct controld_metrics metrics;
     bool started, stopping, said_goodbye;
     enum health_state health;
+    struct timer tick; /* once a second: counters */
     struct gate gate; /* started, or said goodbye */
 };
 

@@ -46,6 +46,7 @@ static void init_metrics(struct face_metrics *out, struct metrics *m, unsigned s
     out->memtable = gauge(m, shard, "trillium_node_memtable_bytes", "Memory of what is not in files yet.");
     out->cache = gauge(m, shard, "trillium_node_cache_bytes", "Memory of cached blocks.");
     out->log = gauge(m, shard, "trillium_node_log_bytes", "Size of the commit log's segments.");
+    rpc_metrics_init(&out->rpc, m);
     out->write_time = latency(m, shard, "write");
     out->read_time = latency(m, shard, "read");
 }
@@ -83,6 +84,7 @@ static void show_metrics(struct face *face)
         lapsed += replica->lapsed;
     metrics_set(m->ranges, (int64_t)shard->replicas.count);
     metrics_set(m->lapsed, lapsed);
+    if (face->rpc) rpc_metrics_show(&m->rpc, face->rpc);
 }
 
 static void tick(struct timer *timer)

@@ -6,7 +6,7 @@
 #define TRILLIUM_NODED_API_FACE_H
 
 #include "common/obs/metrics.h"
-#include "common/rpc/rpc.h"
+#include "common/rpc/obs/rpc_metrics.h"
 #include "noded/shard/shard.h"
 
 struct face_metrics {
@@ -14,6 +14,7 @@ struct face_metrics {
     struct metrics_counter *flushed, *compacted, *logged;
     struct metrics_gauge *ranges, *lapsed, *memtable, *cache, *log;
     struct histogram *write_time, *read_time;
+    struct rpc_metrics rpc;
     /* What the counters were told so far. */
     struct shard_counters shown;
     uint64_t flushed_shown, compacted_shown, logged_shown;

@@ -10,6 +10,7 @@
 #include "common/cluster/controllers.h"
 #include "common/cluster/shared_view.h"
 #include "common/obs/metrics.h"
+#include "common/rpc/obs/rpc_metrics.h"
 #include "routerd/api/makers.h"
 #include "routerd/coalesce/coalesce.h"
 #include "routerd/coordinator/coordinator.h"
@@ -21,6 +22,7 @@ struct worker_metrics {
     struct metrics_counter *calls, *failures, *unknown;
     struct metrics_gauge *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions;
     struct histogram *read, *write;
+    struct rpc_metrics rpc;
 };
 
 struct worker {

@@ -41,6 +41,7 @@ static void tick(struct timer *timer)
     metrics_set(worker->metrics.write_backs, (int64_t)counters->write_backs);
     metrics_set(worker->metrics.hedges, (int64_t)counters->hedges);
     metrics_set(worker->metrics.suspicions, (int64_t)worker->coordinator.replicas.suspicions);
+    rpc_metrics_show(&worker->metrics.rpc, worker->rpc);
     timer_start_in(timer, (uint64_t)TICK_MS * 1000000);
 }
 
@@ -58,6 +59,7 @@ static void make_metrics(struct worker *worker, struct metrics *metrics)
     m->hedges = metrics_gauge(metrics, "trillium_router_hedges", "", "reads sent to one replica more");
     m->suspicions = metrics_gauge(metrics, "trillium_router_suspicions", "", "times a replica was suspected");
     m->read = metrics_latency(metrics, "trillium_router_read_seconds", "", "from boarding to landing");
+    rpc_metrics_init(&m->rpc, metrics);
     m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");
 }
 
