@@ -19,7 +19,7 @@ struct identity {
     struct uuid daemon; /* made at the first start, never changed */
     uint64_t boot;      /* 1 at the first start */
     int64_t mark;       /* routers: no id above this time (ms since 1970) has been given out; nodes: the number of
-                           shards for which the logs are complete; others: 0 */
+                           shards for which the logs are complete; controllers: raft.id */
 };
 
 struct identity_file {
