@@ -292,10 +292,13 @@ static void handle_adopt(void *context, struct rpc_request *request)
     adopted->call = face_take(face, request);
     struct reader reader = reader_of(call ? bytes_from(call->record) : bytes_of(NULL, 0));
     if (!call || view_range_decode(&reader, &adopted->record) != STATUS_OK || !reader_done(&reader) ||
-        adopted->record.id.value != request->range)
+        adopted->record.id.value != request->range) {
         face_answer(&adopted->call, STATUS_BAD_REQUEST, NULL);
-    else
-        face_fiber(face, adopt, adopted);
+        return;
+    }
+    /* The call that this record was sent for follows at its heels. */
+    shard_adopt_soon(face->shard, &adopted->record);
+    face_fiber(face, adopt, adopted);
 }
 
 static const struct rpc_handler handlers[] = {

@@ -80,6 +80,13 @@ static enum status begin_adopting(struct shard *shard, const struct view_range *
     return STATUS_OK;
 }
 
+void shard_adopt_soon(struct shard *shard, const struct view_range *record)
+{
+    struct replica *replica = shard_replica(shard, record->id);
+    if (!replica || shard->stopping || !replica_would_adopt(replica, record)) return;
+    if (try_adopt(shard, replica, record) != STATUS_OK) return; /* shard_adopt will try again, and say why */
+}
+
 enum status shard_adopt(struct shard *shard, const struct view_range *record, struct replica **out)
 {
     struct replica *replica;

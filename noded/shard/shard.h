@@ -107,6 +107,9 @@ void shard_settle(struct shard *shard, const struct replica *replica);
 
 /* Takes a view over in a fiber, soon. Holds the view. */
 void shard_use_view(struct shard *shard, struct shared_view *view, struct node_id node);
+/* Takes a newer record of a known replica over at once, if the log has room, so that calls which follow in the same
+   turn are judged by it; shard_adopt still has to wait for it. */
+void shard_adopt_soon(struct shard *shard, const struct view_range *record);
 /* (fiber) Adopts a newer ownership record durably, making the replica if need be; older ones are ignored. NOT_OWNER: it
    is not for this node and shard; NO_SPACE, UNAVAILABLE. out is the replica. */
 enum status shard_adopt(struct shard *shard, const struct view_range *record, struct replica **out) MUST_CHECK;

@@ -245,6 +245,60 @@ Test(shard, says_busy_when_it_has_too_much_and_recovers)
     driver_destroy(driver);
 }
 
+/* ---- the log ---- */
+
+/* One record in a range of its own would keep the whole log. */
+static void write_beside_a_cold_range(struct reactor *reactor, void *argument)
+{
+    struct driver *driver = argument;
+    struct driver_run *run = driver_start(driver, reactor);
+    struct shard *shard = driver_shard(run, 0);
+    EXPECT(create(run, reactor, 1, 1, 0) == STATUS_OK);
+    unsigned channel = 1;
+    while (driver_range(run, channel).value == driver_range(run, 0).value)
+        channel++;
+    uint8_t *text = mem_zalloc(20000);
+    for (unsigned i = 0; i < 800; i++) {
+        struct page_builder builder = {0};
+        struct row row;
+        struct buffer bytes = {0};
+        row_begin_edit(&row);
+        row_put_edit(&row, CHAT_CONTENT, i, bytes_of(text, 20000));
+        page_begin(&builder, PAGE_NEWEST_FIRST, true);
+        page_add_row(&builder, driver_id(5), row_encode_buffer(&row, &bytes));
+        struct waited waited = {.reactor = reactor};
+        waited.change = (struct change){.record = {.kind = RECORD_PAGE,
+                                            .range = driver_range(run, channel),
+                                            .partition = driver_partition(run, channel),
+                                            .body = page_finish(&builder, 0, false)},
+            .epoch = 1,
+            .done = set_done,
+            .context = &waited};
+        enum status status;
+        while ((status = change_start(shard, &waited.change)) == STATUS_BUSY)
+            fiber_sleep_until(reactor, reactor_now_ns(reactor) + 1000000);
+        EXPECT(status == STATUS_OK);
+        while (!waited.done)
+            fiber_sleep_until(reactor, reactor_now_ns(reactor) + 10000);
+        page_free(&builder);
+        buffer_free(&bytes);
+    }
+    fiber_sleep_until(reactor, reactor_now_ns(reactor) + 3000000000ull);
+    EXPECT(shard->counters.forced_flushes > 0);
+    EXPECT(wal_bytes(shard->wal) <= shard->log_bytes_max);
+    mem_free(text);
+    driver_stop(run);
+}
+
+Test(shard, a_cold_range_does_not_keep_the_log_for_ever)
+{
+    struct driver *driver = driver_create(1);
+    struct solo *solo = solo_create(1, NULL);
+    in_solo(solo, write_beside_a_cold_range, driver);
+    solo_destroy(solo);
+    driver_destroy(driver);
+}
+
 /* ---- damage ---- */
 
 static void write_some(struct reactor *reactor, void *argument)
