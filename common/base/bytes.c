@@ -201,13 +201,17 @@ uint8_t *buffer_reserve(struct buffer *buffer, size_t size)
 void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
     if (size == 0) return;
-    memcpy(buffer_reserve(buffer, size), data, size);
+    uint8_t *at = buffer_reserve(buffer, size);
+    CHECK(at != NULL);
+    memcpy(at, data, size);
     buffer->size += size;
 }
 
 void buffer_append_varint(struct buffer *buffer, uint64_t value)
 {
-    buffer->size += varint_encode(buffer_reserve(buffer, 10), value);
+    uint8_t *at = buffer_reserve(buffer, 10);
+    CHECK(at != NULL);
+    buffer->size += varint_encode(at, value);
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

@@ -141,7 +141,9 @@ static enum status make_new(struct wal_segments *segments, uint64_t bytes, struc
    with a broken header. */
 static enum status make_from_spare(struct wal_segments *segments, struct wal_segment **out)
 {
-    struct wal_segment *segment = CONTAINER_OF(list_pop_front(&segments->spares), struct wal_segment, link);
+    struct list *spare = list_pop_front(&segments->spares);
+    CHECK(spare != NULL);
+    struct wal_segment *segment = CONTAINER_OF(spare, struct wal_segment, link);
     segments->spares_count--;
     char old_path[WAL_PATH_BYTES], path[WAL_PATH_BYTES + 4];
     wal_path(segments->config->dir, segments->config->log, segment->number, old_path);
