@@ -76,7 +76,20 @@ static void tell_health(struct controld *controld, const struct raft_status *sta
         health_set(controld->host.health, state, "no leader is known; %u of %u controllers are reachable", up,
             controld->controllers_count);
     }
-    controld->health = state;
+}
+
+/* One line for each change. */
+static void tell_role(struct controld *controld, const struct raft_status *status)
+{
+    const struct raft_status *told = &controld->told;
+    if (told->role == status->role && told->term == status->term && told->leader == status->leader) return;
+    controld->told = *status;
+    LOG(reactor_log(controld->reactor), INFO, "raft.role",
+        "role=%s term=%" PRIu64 " leader=%" PRIu64 " applied=%" PRIu64,
+        status->role == RAFT_LEADER     ? "leader"
+        : status->role == RAFT_FOLLOWER ? "follower"
+                                        : "candidate",
+        status->term, status->leader, status->applied);
 }
 
 static void machine_changed(void *context)
@@ -85,12 +98,7 @@ static void machine_changed(void *context)
     struct raft_status status;
     member_status(controld->member, &status);
     bool leads = status.role == RAFT_LEADER;
-    LOG(reactor_log(controld->reactor), INFO, "raft.role",
-        "role=%s term=%" PRIu64 " leader=%" PRIu64 " applied=%" PRIu64,
-        leads                          ? "leader"
-        : status.role == RAFT_FOLLOWER ? "follower"
-                                       : "candidate",
-        status.term, status.leader, status.applied);
+    tell_role(controld, &status);
     proposals_lose(&controld->proposals, leads ? status.term : 0);
     duties_lead(&controld->duties, leads && member_is_caught_up(controld->member) && !controld->stopping);
     metrics_set(controld->metrics.leader, leads);

@@ -42,9 +42,9 @@ struct controld {
     struct duties duties;
     struct controld_metrics metrics;
     bool started, stopping, said_goodbye;
-    enum health_state health;
-    struct timer tick; /* once a second: counters */
-    struct gate gate; /* started, or said goodbye */
+    struct raft_status told; /* role, term and leader as last logged */
+    struct timer tick;       /* once a second: counters */
+    struct gate gate;        /* started, or said goodbye */
 };
 
 /* calls.c: the handlers of the control conversation; listens with them. */

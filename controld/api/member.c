@@ -13,6 +13,7 @@
 #include "controld/api/transfer.h"
 
 enum {
+    TICKS_PER_REPORT = 10,
     TICKS_AT_ONCE_MAX = 3, /* a process that stood still must not campaign at once */
     SNAPSHOT_LOG_BYTES = 16 << 20,
     HAND_OVER_MS = 1000,
@@ -42,6 +43,7 @@ struct member {
     struct timer tick;
     uint64_t ticked_ns;
     bool processing, closing, caught_up;
+    uint64_t idle_ticks; /* without a leader */
     /* Snapshots. */
     struct transfer_inbox inbox;
     bool inbox_is_busy;   /* its file is being written */
@@ -338,6 +340,9 @@ static void on_tick(struct timer *timer)
     for (uint64_t i = 0; i < ticks && i < TICKS_AT_ONCE_MAX; i++)
         raft_tick(member->raft);
     timer_start_at(&member->tick, member->ticked_ns + TICK_NS);
+    /* Who is reachable is part of why it is not ready. */
+    if (!member->caught_up && ++member->idle_ticks % TICKS_PER_REPORT == 0)
+        member->machine.changed(member->machine.context);
     kick(member);
 }
 

@@ -27,7 +27,7 @@ struct member_machine {
     void (*apply)(void *context, struct raft_entry *const *entries, uint32_t count);
     /* Adds the state's records (snapshot_add). */
     void (*snapshot)(void *context, struct buffer *file);
-    /* Role, leader or term changed, or a leader is caught up now (member_is_caught_up). */
+    /* Role, leader or term changed, or this member caught up (member_is_caught_up). Once a second while it is not. */
     void (*changed)(void *context);
     void *context;
 };

@@ -219,12 +219,15 @@ Test(controld, an_import_session_ends_by_itself)
     group_destroy(group);
 }
 
-static void swarm(uint64_t seed)
+static void swarm(uint64_t seed, const struct sim_disk_faults *disks)
 {
     struct group *group = serving_group(seed, seed % 4 == 0 ? 5 : 3, 16);
     struct prng prng = prng_seeded(seed);
     struct sim_net_faults *faults = sim_net_faults(group->net);
     if (seed % 2) *faults = (struct sim_net_faults){.spike_ppm = 2000, .loss_ppm = 2000, .reset_ppm = 1000};
+    for (unsigned i = 0; disks && i < group->count; i++)
+        *sim_disk_faults(group->controllers[i].disk) = *disks;
+    group->may_die = disks != NULL;
     struct asked asked = {.deadline_ms = 3000};
     uint64_t epoch = 0;
     for (int step = 0; step < 60 && !world_failure(group->world); step++) {
@@ -252,6 +255,8 @@ static void swarm(uint64_t seed)
         }
     }
     *faults = (struct sim_net_faults){0};
+    for (unsigned i = 0; disks && i < group->count; i++)
+        *sim_disk_faults(group->controllers[i].disk) = (struct sim_disk_faults){0};
     group_partition(group, 0);
     group_start_all(group);
     cr_expect(group_await_equal(group, 30000), "seed %lu: they do not agree after all healed", (unsigned long)seed);
@@ -265,7 +270,22 @@ static void swarm(uint64_t seed)
 Test(controld, crashes_and_partitions_leave_one_history, .timeout = 100)
 {
     for (uint64_t seed = 100; seed < 120; seed++)
-        swarm(seed);
+        swarm(seed, NULL);
+}
+
+Test(controld, disks_that_fail_now_and_then_lose_nothing, .timeout = 100)
+{
+    const struct sim_disk_faults disks = {.read_error_ppm = 500,
+        .read_flip_ppm = 500,
+        .write_error_ppm = 500,
+        .sync_error_ppm = 500,
+        .slow_factor = 20,
+        .crash_keep_ppm = 300000,
+        .crash_tear_ppm = 300000,
+        .crash_garble_ppm = 100000,
+        .crash_zero_ppm = 100000};
+    for (uint64_t seed = 200; seed < 220; seed++)
+        swarm(seed, &disks);
 }
 
 /* The moment a leader appears the others lose power and the leader is cut off: who forgot its vote would elect a second

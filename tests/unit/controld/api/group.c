@@ -134,6 +134,8 @@ void group_stop(struct group *group, unsigned number)
 static void died(void *context, struct process *process, enum status status, const char *why)
 {
     struct group *group = context;
+    group->deaths++;
+    if (group->may_die && status_class(status) == STATUS_CLASS_LOCAL) return;
     world_fail(group->world, "death", "%s dies of itself: %s: %s", process_name(process), status_name(status), why);
 }
 

@@ -48,7 +48,9 @@ struct group {
     struct process *admin;
     struct controllers *calls; /* inside admin */
     struct rpc *rpc;
-    uint64_t compared; /* pairs of digests */
+    bool may_die; /* of bad disks; otherwise a death fails the world */
+    unsigned deaths;
+    uint64_t compared;                /* pairs of digests */
     uint8_t leaders[GROUP_TERMS_MAX]; /* by term */
 };
 
