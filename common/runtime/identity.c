@@ -54,6 +54,21 @@ static enum status decode(const uint8_t *copy, const struct uuid *cluster, struc
     return STATUS_CORRUPT;
 }
 
+enum status identity_decode(struct bytes copy, const struct uuid *cluster, struct identity *out, uint64_t *generation,
+    char why[IDENTITY_WHY_BYTES])
+{
+    struct identity_file file;
+    if (copy.size < COPY_BYTES) {
+        snprintf(why, IDENTITY_WHY_BYTES, "it is cut short");
+        return STATUS_CORRUPT;
+    }
+    enum status status = decode(copy.data, cluster, &file, why);
+    if (status != STATUS_OK) return status;
+    *out = file.identity;
+    *generation = file.generation;
+    return STATUS_OK;
+}
+
 static enum status write_next(struct identity_file *file)
 {
     file->generation++;

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "common/base/bytes.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/runtime/disk.h"
@@ -21,6 +22,11 @@ struct identity {
     int64_t mark;       /* routers: no id above this time (ms since 1970) has been given out; nodes: the number of
                            shards for which the logs are complete; controllers: raft.id */
 };
+
+/* One copy as it lies on the disk (4 KiB). CORRUPT or CONFLICT with a sentence in why. Pure; for whoever looks at a
+   file offline. */
+enum status identity_decode(struct bytes copy, const struct uuid *cluster, struct identity *out, uint64_t *generation,
+    char why[IDENTITY_WHY_BYTES]) MUST_CHECK;
 
 struct identity_file {
     struct identity identity;
