@@ -38,8 +38,7 @@ static void fill(const struct seat *seat, Trillium__V1__ShardStatus *out)
         out->file_bytes += stats.file_bytes;
     }
     if (shard->wal) {
-        const struct wal_counters *wal = wal_counters(shard->wal);
-        out->log_segments = wal->segments_made - wal->segments_deleted;
+        out->log_segments = (wal_bytes(shard->wal) + shard->log_segment_bytes - 1) / shard->log_segment_bytes;
         out->log_synced = wal_synced_sequence(shard->wal);
     }
     out->writes = shard->counters.writes;

@@ -204,7 +204,8 @@ static void die_of_log(struct shard *shard, uint8_t log, enum status status, con
 static void log_is_open(struct shard *shard, const struct wal_recovery *recovery)
 {
     shard->told = wal_synced_sequence(shard->wal);
-    shard->log_bytes_max = (uint64_t)log_config(shard).segment_bytes * LOG_SEGMENTS_MAX;
+    shard->log_segment_bytes = log_config(shard).segment_bytes;
+    shard->log_bytes_max = shard->log_segment_bytes * LOG_SEGMENTS_MAX;
     LOG(reactor_log(shard->reactor), INFO, "log.open", "log=%u records=%llu last=%llu torn=%d ranges=%zu", shard->log,
         (unsigned long long)recovery->records, (unsigned long long)recovery->last_sequence, recovery->torn,
         shard->replicas.count);

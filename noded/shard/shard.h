@@ -49,7 +49,7 @@ struct shard {
     struct lsm_store *store;
     struct wal *wal; /* NULL until it is open */
     uint8_t log;     /* its number */
-    uint64_t log_bytes_max;
+    uint64_t log_segment_bytes, log_bytes_max;
     uint64_t told;                 /* every record up to it is durable and was given to its replica (or waits there) */
     struct map replicas;           /* by range id */
     struct shared_view *view;      /* the newest that was taken over; NULL until then */
