@@ -85,7 +85,7 @@ static void judge_daemon(const struct cluster *cluster, size_t i, struct health_
             daemon->address);
     const Trillium__V1__NodeStatusAnswer *node = cluster_node(cluster, i);
     const Trillium__V1__RouterStatusAnswer *router = cluster_router(cluster, i);
-    const char *version = node ? node->version : router->version;
+    const char *version = node ? node->version : router ? router->version : TRILLIUM_VERSION;
     if (strcmp(version, TRILLIUM_VERSION) != 0)
         find(out, HEALTH_NOTE, "%s %u runs version %s, msgctl is %s", what, daemon->id, version, TRILLIUM_VERSION);
     if (node) judge_disk(node, out);

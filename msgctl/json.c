@@ -67,7 +67,7 @@ static bool scan_escape(struct json_scan *scan)
 {
     if (scan->at == scan->end) return broken(scan, "a string without its end");
     uint8_t kind = *scan->at++;
-    if (kind != 'u') return memchr("\"\\/bfnrt", kind, 8) ? true : broken(scan, "an unknown escape in a string");
+    if (kind != 'u') return kind && strchr("\"\\/bfnrt", kind) ? true : broken(scan, "an unknown escape in a string");
     int32_t unit = hex_unit(scan->at, scan->end);
     if (unit < 0) return broken(scan, "\\u without four hex digits");
     scan->at += 4;
@@ -370,7 +370,9 @@ static uint8_t *put_escaped(uint8_t *out, uint8_t byte)
         memcpy(out, short_form, 2);
         return out + 2;
     }
-    memcpy(out, "\\u00", 4);
+    out[0] = '\\';
+    out[1] = 'u';
+    out[2] = out[3] = '0';
     out[4] = (uint8_t)hex[byte >> 4];
     out[5] = (uint8_t)hex[byte & 15];
     return out + 6;

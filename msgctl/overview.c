@@ -170,7 +170,10 @@ static void daemons_table(const Trillium__V1__ClusterInfoAnswer *info)
         output_cell(&table, "%s %u", is_node(one) ? "node" : "router", one->id);
         output_cells(&table, one->up ? "up" : "down", one->address, one->zone, NULL);
         output_cell(&table, "%u", one->shards);
-        output_cell(&table, is_node(one) ? "%u" : "", one->ranges);
+        if (is_node(one))
+            output_cell(&table, "%u", one->ranges);
+        else
+            output_cells(&table, "", NULL);
         output_cell(&table, "%llu", (unsigned long long)one->boot);
         output_cell(&table, "%s", one->version);
     }

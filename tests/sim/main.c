@@ -33,14 +33,13 @@ struct totals {
 };
 
 /* For a CHECK that fires in a daemon: which seed it was. */
-static uint64_t running_seed;
+static char running_seed[100];
+static size_t running_seed_size;
 
 static void on_abort(int signal)
 {
     (void)signal;
-    char line[100];
-    int size = snprintf(line, sizeof line, "replay: sim --seed %" PRIu64 " --trace\n", running_seed);
-    if (write(STDERR_FILENO, line, (size_t)size) < 0) _exit(1);
+    if (write(STDERR_FILENO, running_seed, running_seed_size) < 0) _exit(1);
     _exit(1);
 }
 
@@ -120,7 +119,8 @@ static bool run_seed(const struct arguments *arguments, uint64_t seed, struct to
         .history = arguments->history,
         .quiet = arguments->quiet || arguments->plant};
     struct cluster_result result, again;
-    running_seed = seed;
+    running_seed_size =
+        (size_t)snprintf(running_seed, sizeof running_seed, "replay: sim --seed %" PRIu64 " --trace\n", seed);
     cluster_run(&options, &result);
     if (arguments->twice && !result.failed) {
         options.history = NULL;

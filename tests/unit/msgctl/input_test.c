@@ -111,6 +111,8 @@ Test(input, packed_parts_may_follow_each_other)
     write_file(buffer_bytes(&both));
     assert_reads(bytes_text("a\nbc\n"), 0);
     unlink(path);
+    for (unsigned i = 0; i < 2; i++)
+        mem_free((void *)(uintptr_t)parts[i].data);
     buffer_free(&both);
 }
 
@@ -133,7 +135,9 @@ Test(input, a_cut_off_archive_is_an_error)
         cr_expect(strstr(why, "middle") != NULL);
         input_close(input);
         unlink(path);
+        mem_free((void *)(uintptr_t)forms[i].data);
     }
+    buffer_free(&text);
 }
 
 Test(input, an_empty_file_has_no_lines)

@@ -268,7 +268,7 @@ Test(ndjson, we_and_jansson_accept_the_same_objects)
         json_error_t why;
         json_t *value = json_loads(text, JSON_ALLOW_NUL, &why);
         bool number = strstr(why.text, "real number overflow") || strstr(why.text, "too big");
-        bool theirs = value && json_is_object(value);
+        bool theirs = json_is_object(value);
         cr_assert(ours == theirs || (!theirs && number), "%s: we say %d %s, jansson %d %s", text, ours, error.problem,
             theirs, why.text);
         accepted += ours;

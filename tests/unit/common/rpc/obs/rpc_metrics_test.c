@@ -40,7 +40,8 @@ Test(rpc_metrics, endpoints_of_one_process_are_summed)
     metrics_render(metrics, &text);
     char line[100];
     int size = snprintf(line, sizeof line, "trillium_rpc_frames_total{direction=\"sent\"} %llu\n",
-        (unsigned long long)(rpc_counters(pair.dialer)->frames_sent + rpc_counters(pair.listener)->frames_sent));
+        (unsigned long long)rpc_counters(pair.dialer)->frames_sent +
+            (unsigned long long)rpc_counters(pair.listener)->frames_sent);
     cr_assert_not_null(memmem(text.data, text.size, line, (size_t)size));
     buffer_free(&text);
     pair_fini(&pair);
