@@ -47,8 +47,10 @@ static void handle_lease(void *context, struct rpc_request *request)
         answer.floor_unix_ms = lease.floor_unix_ms > 0 ? (uint64_t)lease.floor_unix_ms : 0;
     }
     /* Having none to give is no failure: clients then reserve. */
-    if (status == STATUS_UNAVAILABLE) rpc_answer(request, status, NULL);
-    else worker_answer(worker, request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
+    if (status == STATUS_UNAVAILABLE)
+        rpc_answer(request, status, NULL);
+    else
+        worker_answer(worker, request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
 }
 
 /* ---- the router ring ---- */

@@ -39,6 +39,9 @@ struct worker {
     struct list ring_waiters; /* parked RING calls */
     struct timer tick;        /* once a second: parked calls, counters */
     struct worker_metrics metrics;
+    struct timer drain; /* after the goodbye: until what was under way has ended */
+    void (*drained)(void *context);
+    void *drained_context;
     uint64_t calls, failures;
 };
 

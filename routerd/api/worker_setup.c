@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/cluster/address.h"
+#include "common/runtime/fiber.h"
 #include "proto/admin.pb-c.h"
 #include "routerd/api/ids.h"
 #include "routerd/api/lists.h"
@@ -92,6 +93,16 @@ static enum status listen_at(struct worker *worker, const char *address)
     return status;
 }
 
+/* Calls to replicas have ended with the pipes; whoever waited for them needs some turns to notice. */
+static void check_drained(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, drain);
+    if (worker->coordinator.open > 0 || fiber_count(worker->reactor) > 0)
+        timer_start_in(timer, 1000000);
+    else
+        worker->drained(worker->drained_context);
+}
+
 enum status worker_init(struct worker *worker, const struct worker_options *options)
 {
     struct reactor *reactor = options->host->reactors[options->index];
@@ -112,15 +123,24 @@ enum status worker_init(struct worker *worker, const struct worker_options *opti
     list_init(&worker->ring_waiters);
     make_metrics(worker, options->host->metrics);
     timer_init(&worker->tick, reactor, tick);
+    timer_init(&worker->drain, reactor, check_drained);
     timer_start_in(&worker->tick, (uint64_t)TICK_MS * 1000000);
     return STATUS_OK;
 }
 
+static void said_goodbye(void *context)
+{
+    struct worker *worker = context;
+    timer_start_in(&worker->drain, 0);
+}
+
 void worker_drain(struct worker *worker, void (*done)(void *context), void *context)
 {
+    worker->drained = done;
+    worker->drained_context = context;
     timer_stop(&worker->tick);
     if (worker->view) ids_answer_ring_waiters(worker, true);
-    rpc_goodbye(worker->rpc, done, context);
+    rpc_goodbye(worker->rpc, said_goodbye, worker);
 }
 
 void worker_fini(struct worker *worker)

@@ -23,6 +23,7 @@ struct coordinator {
     struct map learned;      /* range id -> struct view_range *, newer than the view's */
     struct replicas replicas;
     int64_t last_stamp;
+    uint32_t open; /* reads and writes under way */
     struct coordinator_counters counters;
 };
 

@@ -68,6 +68,7 @@ static void release_slots(struct read *read)
 static void finish(struct read *read, enum status status, struct bytes page, bool more)
 {
     task_cancel(&read->restart);
+    read->coordinator->open--;
     read->done(read->context, status, page, more);
     release_slots(read);
     mem_free(read);
@@ -301,5 +302,6 @@ void read_start(struct coordinator *coordinator, const struct read_spec *spec,
     timer_init(&read->timer, coordinator->reactor, watch);
     task_init(&read->restart, begin);
     coordinator->counters.reads++;
+    coordinator->open++;
     reactor_defer(coordinator->reactor, &read->restart);
 }

@@ -136,6 +136,7 @@ static void send_closed(struct write *write)
 static void finish(struct write *write)
 {
     send_closed(write);
+    write->coordinator->open--;
     for (unsigned i = 0; i < write->slots_count; i++)
         replica_release(write->slots[i].replica);
     task_cancel(&write->conclude);
@@ -283,6 +284,7 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     write->done = done;
     write->context = context;
     coordinator->counters.writes++;
+    coordinator->open++;
     const struct view_range *range = coordinator_range(coordinator, spec->table, spec->token);
     struct replica *replicas[REPLICAS_MAX];
     unsigned count = range ? coordinator_replicas(coordinator, range, replicas) : 0, up = 0;
