@@ -6,9 +6,15 @@
 
 struct timer;
 
+/* A copy of what decides the order, so that comparing does not touch the timers themselves. */
+struct timers_entry {
+    uint64_t at_ns, order;
+    struct timer *timer;
+};
+
 /* heap_index of a timer is its place in entries, which starts at 1. Addresses never decide an order. */
 struct timers {
-    struct timer **entries;
+    struct timers_entry *entries;
     uint32_t count, capacity;
     uint64_t next_order;
 };
