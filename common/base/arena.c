@@ -7,7 +7,8 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 
-enum { CHUNK_BYTES = 16 * 1024 };
+/* Most requests are small: they get by with one small chunk. */
+enum { FIRST_CHUNK_BYTES = 2 * 1024, CHUNK_BYTES = 16 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -20,7 +21,8 @@ void *arena_alloc(struct arena *arena, size_t size)
     CHECK(size <= ((size_t)1 << 40));
     size = (size + 15) & ~(size_t)15;
     if (arena->chunks == NULL || arena->chunks->size - arena->used < size) {
-        size_t want = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+        size_t usual = arena->chunks ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
+        size_t want = size > usual ? size : usual;
         struct arena_chunk *chunk = mem_alloc(sizeof *chunk + want);
         chunk->next = arena->chunks;
         chunk->size = want;

@@ -5,7 +5,8 @@
 #include "common/base/mem.h"
 #include "common/rpc/session.h"
 
-enum { POOL_MAX = 256 };
+/* Pooled requests keep a chunk of their arenas: a small one, or beyond POOL_LARGE_MAX none. */
+enum { POOL_MAX = 2048, POOL_LARGE_MAX = 128, POOL_CHUNK_BYTES = 4096 };
 
 /* A received frame, kept while a request points into it. */
 struct rpc_held {
@@ -64,7 +65,10 @@ static void serving_give(struct rpc *rpc, struct serving *serving)
         mem_free(serving);
         return;
     }
-    arena_reset(&serving->request.arena);
+    if (rpc->free_requests_count >= POOL_LARGE_MAX && serving->request.arena.total > POOL_CHUNK_BYTES)
+        arena_free(&serving->request.arena);
+    else
+        arena_reset(&serving->request.arena);
     rpc->free_requests_count++;
     list_push_front(&rpc->free_requests, &serving->link);
 }
