@@ -13,6 +13,10 @@ enum {
     LEAF_ENTRIES_MIN = 4,
     LEAF_ENTRIES_MAX = 64,
     SLOTS_MIN = 64,
+    TAIL_ROWS_MIN = 16, /* a partition of fewer rows has no block of its own */
+    TAIL_BYTES_MIN = 1 << 10,
+    TAIL_BYTES_MAX = 8 << 10,
+    TAIL_ROW_SHARE = 4, /* a row larger than this part of a block goes elsewhere */
     PREFETCH_STEPS = 6,
 };
 
@@ -132,6 +136,30 @@ static const uint8_t *copy_bytes(struct memtable *memtable, const void *data, ui
     chunk->back -= size;
     memcpy(chunk->data + chunk->back, data, size);
     return chunk->data + chunk->back;
+}
+
+/* What the partition's next block of rows holds: more for a busier one, so that little stays unused; 0: none yet. */
+static uint32_t tail_size(const struct mem_partition *partition)
+{
+    if (partition->rows < TAIL_ROWS_MIN) return 0;
+    uint64_t bytes = partition->rows * (TAIL_BYTES_MIN / TAIL_ROWS_MIN);
+    return bytes > TAIL_BYTES_MAX ? TAIL_BYTES_MAX : (uint32_t)bytes;
+}
+
+static const uint8_t *copy_row(
+    struct memtable *memtable, struct mem_partition *partition, const void *data, uint32_t size)
+{
+    if (size > partition->tail_bytes) {
+        uint32_t bytes = tail_size(partition);
+        if (size > bytes / TAIL_ROW_SHARE) return copy_bytes(memtable, data, size);
+        struct chunk *chunk = chunk_with_room(memtable, bytes);
+        chunk->back -= bytes;
+        partition->tail = chunk->data + chunk->back;
+        partition->tail_bytes = bytes;
+    }
+    if (size == 0) return NULL;
+    partition->tail_bytes -= size;
+    return memcpy(partition->tail + partition->tail_bytes, data, size);
 }
 
 static struct slot *slot_of(struct memtable *memtable, uint64_t hash, struct bytes key)
@@ -351,7 +379,7 @@ void memtable_put(
         }
     }
     struct mem_entry fresh = *entry;
-    fresh.row = copy_bytes(memtable, entry->row, entry->size);
+    fresh.row = copy_row(memtable, partition, entry->row, entry->size);
     if (in_order)
         append(memtable, partition, &fresh);
     else

@@ -4,6 +4,7 @@
  * A hash of partitions; each is a list of leaves of entries ascending by id. Ids that arrive in order go to the end of
  * the last leaf; late ids, edits and deletes find their leaf by binary search. Row bytes and leaves live in chunks that
  * are freed with the memtable and never move or change, so a reader that holds a reference may keep pointers to rows.
+ * Rows of a busy partition lie together, so that a page of it touches few pages of memory.
  * It does not know files, spans (beyond "this partition's spans changed") or logs' meaning. One thread.
  */
 #ifndef TRILLIUM_NODED_LSM_MEMTABLE_H
@@ -32,6 +33,8 @@ struct mem_partition {
     bool spans_dirty; /* the owner's: the partition's spans changed since the last freeze */
     uint32_t version; /* changes when entries move */
     uint64_t rows;
+    uint8_t *tail; /* where its next rows go, downwards; NULL while it has few */
+    uint32_t tail_bytes;
     uint32_t leaves_count, leaves_capacity;
     struct mem_leaf **leaves; /* ascending */
     struct mem_leaf *first_leaf[1];
