@@ -3,11 +3,13 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "proto/replica.pb-c.h"
+#include "routerd/coordinator/write.h"
 
 void coordinator_init(struct coordinator *coordinator, struct reactor *reactor, struct rpc *rpc)
 {
     *coordinator = (struct coordinator){.reactor = reactor, .rpc = rpc};
     replicas_init(&coordinator->replicas);
+    list_init(&coordinator->free_writes);
 }
 
 static void forget_learned(struct coordinator *coordinator, const struct view *view)
@@ -30,6 +32,8 @@ void coordinator_fini(struct coordinator *coordinator)
 {
     forget_learned(coordinator, NULL);
     replicas_fini(&coordinator->replicas);
+    write_pool_free(coordinator);
+    arena_free(&coordinator->scratch);
 }
 
 void coordinator_use_view(struct coordinator *coordinator, const struct view *view)

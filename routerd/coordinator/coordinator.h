@@ -7,6 +7,8 @@
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_COORDINATOR_H
 #define TRILLIUM_ROUTERD_COORDINATOR_COORDINATOR_H
 
+#include "common/base/arena.h"
+#include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/model/view.h"
 #include "common/rpc/rpc.h"
@@ -22,6 +24,9 @@ struct coordinator {
     const struct view *view; /* NULL until the first; replaced by coordinator_use_view */
     struct map learned;      /* range id -> struct view_range *, newer than the view's */
     struct replicas replicas;
+    struct list free_writes; /* finished ones, for reuse */
+    uint32_t free_writes_count;
+    struct arena scratch; /* of whoever decodes an answer; emptied before he returns */
     int64_t last_stamp;
     uint32_t open; /* reads and writes under way */
     struct coordinator_counters counters;

@@ -251,9 +251,9 @@ static void judge(struct read *read)
 
 static void take_answer(struct read_slot *slot, const struct rpc_reply *reply)
 {
-    struct arena arena = {0};
+    struct arena *arena = &slot->read->coordinator->scratch;
     Trillium__V1__ReplicaReadAnswer *answer =
-        rpc_decode(&arena, &trillium__v1__replica_read_answer__descriptor, reply->body);
+        rpc_decode(arena, &trillium__v1__replica_read_answer__descriptor, reply->body);
     slot->state = SLOT_FAILED;
     if (answer && answer->digest.len == sizeof slot->digest) {
         memcpy(&slot->digest, answer->digest.data, sizeof slot->digest);
@@ -263,7 +263,7 @@ static void take_answer(struct read_slot *slot, const struct rpc_reply *reply)
         buffer_append(&slot->page, answer->page.data, answer->page.len);
         slot->state = SLOT_ANSWERED;
     }
-    arena_free(&arena);
+    arena_reset(arena);
 }
 
 static void replied(struct rpc_call *call, const struct rpc_reply *reply)

@@ -7,7 +7,7 @@
 #include "common/model/row.h"
 #include "proto/replica.pb-c.h"
 
-enum { ATTEMPTS_MAX = 4 };
+enum { ATTEMPTS_MAX = 4, POOL_WRITES_MAX = 2048, POOL_BODY_BYTES_MAX = 1024 };
 
 struct write_slot {
     struct write *write;
@@ -19,6 +19,9 @@ struct write_slot {
 
 /* Phases: the write itself; then, when it met a delete, making that delete known. */
 struct write {
+    struct list link;   /* in the pool */
+    struct buffer body; /* the packed call; its memory stays in the pool */
+    /* From here to the slots all is zero at first; a slot is, when it is taken. */
     struct coordinator *coordinator;
     struct tally tally;
     enum level level;
@@ -30,16 +33,15 @@ struct write {
     bool is_span, spreading, told, dominated_only;
     uint8_t partition_size;
     uint8_t partition[KEY_CHANNEL_BYTES];
-    struct buffer body; /* the packed call */
     uint16_t method;
     struct page_builder dead; /* the delete that a replica told of */
     struct span_set dead_spans;
     bool has_dead;
     unsigned slots_count, open;
-    struct write_slot slots[REPLICAS_MAX];
     struct task conclude; /* answers that are due without any call under way */
     void (*done)(void *context, const struct write_result *result);
     void *context;
+    struct write_slot slots[REPLICAS_MAX];
 };
 
 static void replied(struct rpc_call *call, const struct rpc_reply *reply);
@@ -48,6 +50,52 @@ static ProtobufCBinaryData binary(struct bytes bytes)
 {
     return (ProtobufCBinaryData){bytes.size, (uint8_t *)(uintptr_t)bytes.data};
 }
+
+/* ---- the pool ---- */
+
+static void write_free(struct write *write)
+{
+    buffer_free(&write->body);
+    mem_free(write);
+}
+
+static struct write *write_take(struct coordinator *coordinator)
+{
+    enum { FIRST = offsetof(struct write, coordinator), LAST = offsetof(struct write, slots) };
+    struct write *write;
+    struct list *link = list_pop_front(&coordinator->free_writes);
+    if (link) {
+        coordinator->free_writes_count--;
+        write = CONTAINER_OF(link, struct write, link);
+    } else {
+        write = mem_alloc(sizeof *write);
+        list_init(&write->link);
+        write->body = (struct buffer){0};
+    }
+    memset((char *)write + FIRST, 0, LAST - FIRST);
+    write->coordinator = coordinator;
+    return write;
+}
+
+static void write_give(struct write *write)
+{
+    struct coordinator *coordinator = write->coordinator;
+    if (coordinator->free_writes_count == POOL_WRITES_MAX || write->body.capacity > POOL_BODY_BYTES_MAX) {
+        write_free(write);
+        return;
+    }
+    coordinator->free_writes_count++;
+    list_push_front(&coordinator->free_writes, &write->link);
+}
+
+void write_pool_free(struct coordinator *coordinator)
+{
+    for (struct list *link; (link = list_pop_front(&coordinator->free_writes));)
+        write_free(CONTAINER_OF(link, struct write, link));
+    coordinator->free_writes_count = 0;
+}
+
+/* ---- packing and sending ---- */
 
 static struct bytes partition_of(const struct write *write)
 {
@@ -140,10 +188,9 @@ static void finish(struct write *write)
     for (unsigned i = 0; i < write->slots_count; i++)
         replica_release(write->slots[i].replica);
     task_cancel(&write->conclude);
-    buffer_free(&write->body);
     page_free(&write->dead);
     span_set_free(&write->dead_spans);
-    mem_free(write);
+    write_give(write);
 }
 
 static void tell(struct write *write, enum status status)
@@ -190,6 +237,7 @@ static void conclude(struct write *write)
 static void note_dead(struct write *write, struct bytes body)
 {
     if (write->has_dead || write->spreading) return;
+    if (write->dead.buffer.size == 0) page_begin(&write->dead, PAGE_NEWEST_FIRST, true);
     struct arena arena = {0};
     Trillium__V1__ReplicaWriteAnswer *answer =
         rpc_decode(&arena, &trillium__v1__replica_write_answer__descriptor, body);
@@ -253,8 +301,7 @@ static void conclude_unsent(struct task *task)
 static struct write *write_create(struct coordinator *coordinator, const struct write_spec *spec)
 {
     CHECK(spec->partition.size <= KEY_CHANNEL_BYTES);
-    struct write *write = mem_zalloc(sizeof *write);
-    write->coordinator = coordinator;
+    struct write *write = write_take(coordinator);
     write->level = spec->level;
     write->table = spec->table;
     write->token = spec->token;
@@ -268,7 +315,6 @@ static struct write *write_create(struct coordinator *coordinator, const struct 
     write->deadline_ns = reactor_now_ns(coordinator->reactor) + (uint64_t)budget * 1000;
     write->partition_size = (uint8_t)spec->partition.size;
     memcpy(write->partition, spec->partition.data, spec->partition.size);
-    page_begin(&write->dead, PAGE_NEWEST_FIRST, true);
     task_init(&write->conclude, conclude_unsent);
     if (spec->is_span)
         pack_span(write, spec);
@@ -300,8 +346,7 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     tally_init(&write->tally, spec->kind, all, level_needed(spec->level, all));
     for (unsigned i = 0; i < count; i++) {
         struct write_slot *slot = &write->slots[write->slots_count++];
-        slot->write = write;
-        slot->replica = replica_use(replicas[i]);
+        *slot = (struct write_slot){.write = write, .replica = replica_use(replicas[i])};
     }
     for (unsigned i = count; i < all; i++)
         tally_add(&write->tally, STATUS_UNAVAILABLE);

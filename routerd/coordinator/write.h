@@ -48,4 +48,7 @@ struct closed_notice {
 };
 void write_closed_notice(struct coordinator *coordinator, struct replica *replica, const struct closed_notice *notice);
 
+/* Frees what finished writes left for reuse. */
+void write_pool_free(struct coordinator *coordinator);
+
 #endif
