@@ -1,5 +1,5 @@
 /*
- * merge: how two states of one row of a messages table become one (DESIGN 3.4; docs/formats/row.md).
+ * merge: how two states of one row of a messages table become one (docs/formats/row.md).
  *
  *   create   one unit; of two different creates of one id the one with the larger digest wins whole
  *   edit     beats the create; per column the newest wins, a clear before a value, then the larger value

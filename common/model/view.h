@@ -1,9 +1,9 @@
 /*
  * view: a versioned copy of what a daemon needs to know of the cluster: who is there, which tables, who owns what.
  *
- * Nodes get their own ranges, routers all; the form is the same. Arrays live in the arena that view_decode was given,
- * or wherever the one who builds a view keeps them. A view is never changed after it is published. Pure functions.
- * Encoded form: docs/formats/view.md; the file or frame that carries it has the checksum.
+ * Everybody gets the same view; readers allow one that leaves ranges out. Arrays live in the arena that view_decode was
+ * given, or wherever the one who builds a view keeps them. A view is never changed after it is published. Pure
+ * functions. Encoded form: docs/formats/view.md; the file or frame that carries it has the checksum.
  */
 #ifndef TRILLIUM_COMMON_MODEL_VIEW_H
 #define TRILLIUM_COMMON_MODEL_VIEW_H
@@ -31,7 +31,7 @@ struct view_node {
     struct node_id id;
     struct uuid uuid;
     uint64_t boot;
-    char address[ADDRESS_BYTES]; /* host of the bases in CONTRACTS 4, with ":port" of shard 0's rpc */
+    char address[ADDRESS_BYTES]; /* host:base port (docs/protocols/ports.md) */
     char zone[ZONE_BYTES];
     uint16_t shards;
     uint8_t state;

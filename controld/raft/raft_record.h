@@ -1,5 +1,5 @@
 /*
- * raft_record: the records of the Raft log file (docs/formats/raft-log.md), and what a restart makes of them.
+ * raft_record: the records of the Raft log file (docs/formats/raft_log.md), and what a restart makes of them.
  *
  * Pure: bytes in, bytes out. Framing, checksums, segments and the torn-tail rule are common/wal's; a record here is one
  * whole payload of it. Not thread-safe for one replay; encoding and decoding are.

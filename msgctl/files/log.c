@@ -1,4 +1,4 @@
-/* log: segments of commit logs and of Raft logs (docs/formats/log.md, commit_log.md, raft-log.md). */
+/* log: segments of commit logs and of Raft logs (docs/formats/log.md, commit_log.md, raft_log.md). */
 #include <stdio.h>
 
 #include "common/model/page.h"

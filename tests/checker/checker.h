@@ -11,8 +11,10 @@
  *   R5 monotonic     a read that begins after another ended sees nothing older; what was seen does not vanish undeleted
  *   R6 convergence   views of a channel by its replicas, after convergence, are equal
  *   R7 scans         pages are in strict order, within bounds and limits, never empty while more is true, and go on
- * where the last one ended (that they skip nothing is R1 over each page's interval) R8 once          an id has one body
- * at its create R1, R2, R4 and R5 speak of reads and writes at QUORUM or ALL, R3 of all levels.
+ *                    where the last one ended (that they skip nothing is R1 over each page's interval)
+ *   R8 once          an id has one body at its create
+ *
+ * R1, R2, R4 and R5 speak of reads and writes at QUORUM or ALL, R3 of all levels.
  */
 #ifndef TRILLIUM_TESTS_CHECKER_CHECKER_H
 #define TRILLIUM_TESTS_CHECKER_CHECKER_H
