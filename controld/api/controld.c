@@ -101,6 +101,7 @@ static void machine_changed(void *context)
     tell_role(controld, &status);
     proposals_lose(&controld->proposals, leads ? status.term : 0);
     duties_lead(&controld->duties, leads && member_is_caught_up(controld->member) && !controld->stopping);
+    views_set_stale(&controld->views, !member_is_caught_up(controld->member));
     metrics_set(controld->metrics.leader, leads);
     metrics_set(controld->metrics.term, (int64_t)status.term);
     tell_health(controld, &status);

@@ -29,10 +29,14 @@ static void answer_chunk(struct rpc_request *request, const struct view_edition 
     rpc_answer(request, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&body)});
 }
 
-static void answer_nothing_new(struct rpc_request *request, uint64_t version)
+static void answer_nothing_new(struct rpc_request *request, const struct views *views)
 {
+    if (views->stale) {
+        rpc_answer(request, STATUS_UNAVAILABLE, NULL);
+        return;
+    }
     Trillium__V1__ViewAnswer body = TRILLIUM__V1__VIEW_ANSWER__INIT;
-    body.version = version;
+    body.version = views->current.version;
     rpc_answer(request, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&body)});
 }
 
@@ -52,8 +56,8 @@ static struct rpc_request *unpark(struct parked *parked)
 static void park_ends(struct timer *timer)
 {
     struct parked *parked = CONTAINER_OF(timer, struct parked, timer);
-    uint64_t version = parked->views->current.version;
-    answer_nothing_new(unpark(parked), version);
+    const struct views *views = parked->views;
+    answer_nothing_new(unpark(parked), views);
 }
 
 static void park_cancelled(struct rpc_request *request)
@@ -107,6 +111,11 @@ static void publish(struct timer *timer)
     }
 }
 
+void views_set_stale(struct views *views, bool stale)
+{
+    views->stale = stale;
+}
+
 void views_changed(struct views *views)
 {
     if (views->catalog->view_version == views->current.version || timer_is_running(&views->timer) || views->closed)
@@ -139,6 +148,8 @@ void views_handle(void *context, struct rpc_request *request)
     }
     if (current->version > call->have)
         answer_chunk(request, current, 0);
+    else if (views->stale)
+        answer_nothing_new(request, views);
     else
         park(views, request, call->have);
 }
@@ -150,6 +161,7 @@ void views_init(struct views *views, struct reactor *reactor, const struct catal
 {
     *views = (struct views){
         .reactor = reactor, .catalog = catalog, .controllers = controllers, .controllers_count = controllers_count};
+    views->stale = true;
     list_init(&views->parked);
     timer_init(&views->timer, reactor, publish);
 }

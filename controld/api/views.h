@@ -29,6 +29,7 @@ struct views {
     uint64_t published_ns;
     struct list parked; /* struct parked */
     unsigned parked_count;
+    bool stale; /* no leader is known: what stands here may be old */
     bool closed;
 };
 
@@ -38,6 +39,9 @@ void views_init(struct views *views, struct reactor *reactor, const struct catal
 void views_close(struct views *views);
 void views_fini(struct views *views);
 
+/* While stale nobody is parked, so that callers turn to a controller that is not cut off; newer versions than theirs
+   are still answered. */
+void views_set_stale(struct views *views, bool stale);
 /* The catalog may show something new. */
 void views_changed(struct views *views);
 /* CONTROL_VIEW. */

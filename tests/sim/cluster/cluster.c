@@ -99,7 +99,7 @@ static void make_daemons(struct cluster *cluster)
         daemon_override(daemon, "raft.id=%u", i);
         daemon_override(daemon, "raft.members=%s", members);
         daemon_override(daemon, "bootstrap.nodes=%u", hosts->nodes);
-        daemon_override(daemon, "raft.snapshot_entries=32");
+        daemon_override(daemon, "raft.snapshot_entries=16");
     }
     for (uint32_t i = 1; i <= hosts->nodes; i++) {
         make_daemon(cluster, &KIND_NODED, "node", 2, i);

@@ -159,6 +159,40 @@ Test(controld, a_minority_answers_no_change_and_catches_up)
     group_destroy(group);
 }
 
+/* From the other controllers only: nodes still reach it. */
+static void cut_off(struct group *group, unsigned number)
+{
+    uint32_t host = group->controllers[number - 1].host;
+    for (unsigned other = 0; other < group->count; other++) {
+        sim_net_cut(group->net, host, group->controllers[other].host, true);
+        sim_net_cut(group->net, group->controllers[other].host, host, true);
+    }
+}
+
+Test(controld, views_come_past_a_controller_that_is_cut_off)
+{
+    struct group *group = serving_group(9, 3, 64);
+    struct asked asked = {0};
+    for (int round = 0; round < 3; round++) {
+        /* Nodes stay with the leader that they registered with, for their views too. */
+        unsigned leader = group_await_leader(group, 5000);
+        cut_off(group, leader);
+        group_run(group, 5000);
+        unsigned next = group_leader(group);
+        cr_assert_neq(next, leader);
+        cr_assert_eq(bump(group, &asked, 4), STATUS_OK);
+        struct controld_sight sight;
+        cr_assert(group_sight(group, next, &sight));
+        group_run(group, 25000);
+        for (unsigned i = 0; i < group->nodes_count; i++)
+            cr_expect_geq(group->nodes[i].version, sight.applied, "round %d: node %u", round, i + 1);
+        group_partition(group, 0);
+        cr_expect(group_await_equal(group, 10000));
+    }
+    expect_fine(group);
+    group_destroy(group);
+}
+
 Test(controld, everybody_answers_info_and_the_leader_is_named)
 {
     struct group *group = serving_group(7, 3, 64);
