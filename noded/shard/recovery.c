@@ -2,7 +2,8 @@
  * recovery: how a shard comes back to what it had: trees from ranges/, then what the logs have beyond them.
  *
  * Damage is never passed over: a replica that may have lost something is marked lapsed, durably, before anything is
- * done that would make the loss invisible.
+ * done that would make the loss invisible. But a disk that fails a read may give the bytes a moment later, and a lapse
+ * is for ever: so what looks damaged is read again, for PATIENCE_MS of a start in all.
  */
 #include <stdio.h>
 
@@ -12,6 +13,8 @@
 #include "noded/shard/shard.h"
 
 enum {
+    PATIENCE_MS = 20000,
+    PAUSE_MS = 500,
     LOG_SEGMENT_SHARE = 16, /* of the shard's memory */
     LOG_SEGMENT_BYTES_MIN = 1 << 20,
     LOG_SEGMENTS_MAX = 8, /* beyond so many, trees are flushed to free the oldest */
@@ -37,11 +40,26 @@ static bool is_ours(const struct shard *shard, uint64_t range)
     return view_shard_of((struct range_id){range}, shard->options.count) == shard->options.index;
 }
 
+/* Whether to read again what ended with status; pauses first. */
+static bool reads_again(struct shard *shard, enum status status, const char *what)
+{
+    if (status != STATUS_CORRUPT && status != STATUS_IO) return false;
+    if (shard->patience_ns == 0) return false;
+    uint64_t pause = (uint64_t)PAUSE_MS * 1000000;
+    LOG(reactor_log(shard->reactor), WARN, "recovery.again", "what=%s status=%s", what, status_name(status));
+    fiber_sleep_until(shard->reactor, reactor_now_ns(shard->reactor) + pause);
+    shard->patience_ns = shard->patience_ns > pause ? shard->patience_ns - pause : 0;
+    return true;
+}
+
 static struct lsm *open_tree(struct shard *shard, struct replica *replica)
 {
     struct lsm *lsm;
     uint64_t range = replica->id.value;
-    enum status status = lsm_open(shard->store, range, &lsm);
+    enum status status;
+    do
+        status = lsm_open(shard->store, range, &lsm);
+    while (reads_again(shard, status, "files"));
     if (status == STATUS_CORRUPT) {
         LOG(reactor_log(shard->reactor), ERROR, "range.lapsed", "range=%016llx why=\"its files are damaged\"",
             (unsigned long long)range);
@@ -92,6 +110,7 @@ static struct disk_names list_or_die(struct shard *shard, const char *directory)
 
 void shard_open_trees(struct shard *shard)
 {
+    shard->patience_ns = (uint64_t)PATIENCE_MS * 1000000;
     uint64_t range;
     struct disk_names names = list_or_die(shard, "quarantine");
     for (uint32_t i = 0; i < names.count; i++)
@@ -226,7 +245,10 @@ void shard_open_log(struct shard *shard)
     struct wal_config config = log_config(shard);
     struct wal_recovery recovery;
     if (!log_exists(shard)) lapse(shard, shard->log, 1, UINT64_MAX, "all its segments are gone");
-    enum status status = wal_open(shard->reactor, &config, &recovery, &shard->wal);
+    enum status status;
+    do
+        status = wal_open(shard->reactor, &config, &recovery, &shard->wal);
+    while (reads_again(shard, status, "log"));
     if (status == STATUS_CORRUPT && recovery.damaged) {
         lapse(shard, shard->log, recovery.lost_first, recovery.lost_last, recovery.why);
         config.replay.accept_damage = true;
@@ -247,7 +269,9 @@ void shard_recover_all(struct shard *shard)
         struct wal_config config = log_config(shard);
         struct wal_recovery recovery = {0};
         config.log = log;
-        status = wal_recover(shard->reactor, &config, &recovery);
+        do
+            status = wal_recover(shard->reactor, &config, &recovery);
+        while (reads_again(shard, status, "log"));
         if (status == STATUS_CORRUPT && recovery.damaged) {
             lapse(shard, log, recovery.lost_first, recovery.lost_last, recovery.why);
             config.replay.accept_damage = true;

@@ -61,6 +61,7 @@ struct shard {
     struct gate made;    /* a replica was made */
     bool making;
     struct map quarantined; /* ranges of which something lies in quarantine/ */
+    uint64_t patience_ns;   /* left at the start for reads that fail, see recovery.c */
     uint32_t fibers;        /* background fibers that live */
     uint32_t lookups;       /* fibers that serve waiting changes */
     struct list ready;      /* struct change that may look up and wait for such a fiber */
