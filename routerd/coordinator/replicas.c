@@ -52,8 +52,8 @@ static void probed(struct rpc_call *call, const struct rpc_reply *reply)
         replica->suspected = false;
         replica->answered_ns = reactor_now_ns(replica->coordinator->reactor);
         replica->coordinator->replicas.returns++;
-        LOG(reactor_log(replica->coordinator->reactor), INFO, "replica.return", "node=%u shard=%u", replica->node.value,
-            replica->shard);
+        LOG(reactor_log(replica->coordinator->reactor), INFO, "replica.return", "node=%u shard=%u why=answered",
+            replica->node.value, replica->shard);
     }
     if (replica->suspected) timer_start_in(&replica->probe_timer, (uint64_t)PROBE_EVERY_MS * 1000000);
 }
@@ -74,6 +74,29 @@ static void probe(struct timer *timer)
     rpc_call_start(replica->peer, &replica->probe, RPC_MESSAGE(&body));
 }
 
+/* A pipe that ends is told like any other suspicion: whoever reads the log asks when a replica was no longer asked. */
+static void went_down(void *context, struct rpc_peer *peer)
+{
+    (void)peer;
+    struct replica *replica = context;
+    replica->was_down = true;
+    replica->coordinator->replicas.suspicions++;
+    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u why=down",
+        replica->node.value, replica->shard);
+}
+
+static void came_up(void *context, struct rpc_peer *peer, const struct rpc_info *info)
+{
+    (void)peer;
+    (void)info;
+    struct replica *replica = context;
+    if (!replica->was_down) return;
+    replica->was_down = false;
+    replica->coordinator->replicas.returns++;
+    LOG(reactor_log(replica->coordinator->reactor), INFO, "replica.return", "node=%u shard=%u why=up",
+        replica->node.value, replica->shard);
+}
+
 struct replica *replicas_get(struct coordinator *coordinator, struct node_id node_id, struct range_id range)
 {
     const struct view_node *node = view_node_by_id(coordinator->view, node_id);
@@ -83,12 +106,18 @@ struct replica *replicas_get(struct coordinator *coordinator, struct node_id nod
     if (replica) return replica;
     char address[ADDRESS_BYTES];
     if (address_shift(node->address, PORT_RPC + shard, address) != STATUS_OK) return NULL;
-    struct rpc_peer_options options = {.address = address, .kind = RPC_INTERNAL, .roles = RPC_ROLE_BIT(RPC_ROLE_NODE)};
-    struct rpc_peer *peer;
-    if (rpc_peer_create(coordinator->rpc, &options, &peer) != STATUS_OK) return NULL;
     replica = mem_zalloc(sizeof *replica);
+    struct rpc_peer_options options = {.address = address,
+        .kind = RPC_INTERNAL,
+        .roles = RPC_ROLE_BIT(RPC_ROLE_NODE),
+        .up = came_up,
+        .down = went_down,
+        .context = replica};
+    if (rpc_peer_create(coordinator->rpc, &options, &replica->peer) != STATUS_OK) {
+        mem_free(replica);
+        return NULL;
+    }
     replica->coordinator = coordinator;
-    replica->peer = peer;
     replica->node = node_id;
     replica->shard = shard;
     replica->p99_us = 5000;
@@ -141,7 +170,7 @@ void replica_suspect(struct replica *replica, struct range_id range)
     replica->suspected = true;
     replica->probe_range = range.value;
     replica->coordinator->replicas.suspicions++;
-    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u p99_us=%u",
+    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u why=slow p99_us=%u",
         replica->node.value, replica->shard, replica->p99_us);
     timer_start_in(&replica->probe_timer, (uint64_t)PROBE_EVERY_MS * 1000000);
 }

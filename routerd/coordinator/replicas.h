@@ -27,6 +27,7 @@ struct replica {
     struct node_id node;
     uint16_t shard;
     bool suspected;
+    bool was_down;        /* its pipe ended and no other has come up since */
     bool gone;            /* the view has no such shard any more; freed with its last use */
     uint32_t uses;        /* slots of reads and writes that point here */
     uint32_t p99_us;      /* running estimate */
