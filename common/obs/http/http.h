@@ -14,7 +14,7 @@
 #include "common/obs/health.h"
 #include "common/obs/metrics.h"
 
-enum { HTTP_CONNECTIONS_MAX = 16, HTTP_IDLE_S = 10 };
+enum { HTTP_CONNECTIONS_MAX = 64, HTTP_IDLE_S = 4 };
 
 struct http;
 
