@@ -38,13 +38,14 @@ listener() {
 # "process 123 (nc -l 7100)" for a socket inode.
 owner_of() {
   local entry pid
-  for entry in /proc/[0-9]*/fd/*; do
-    [ "$(readlink "$entry" 2>/dev/null)" = "socket:[$1]" ] || continue
+  # -lname takes a pattern, so the brackets are masked. Processes end meanwhile; that is no error.
+  entry=$(find /proc/[0-9]*/fd -lname "socket:\\[$1\\]" -print -quit 2>/dev/null) || true
+  if [ -n "$entry" ]; then
     pid=${entry#/proc/}
     pid=${pid%%/*}
     echo "process $pid ($(tr '\0\n' '  ' <"/proc/$pid/cmdline" | sed 's/ $//' | cut -c 1-120))"
     return
-  done
+  fi
   echo "a process of another user"
 }
 
