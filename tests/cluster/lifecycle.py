@@ -1,0 +1,118 @@
+"""Up, status, down and the states in between: what ./dev says and does (issue points 1 and 9)."""
+import os
+import re
+import socket
+
+from harness import check, run, Cluster
+
+
+def fresh(cluster):
+    up = cluster.up()
+    if not check(up.code == 0 and "up in" in up.out, "up starts a cluster in a path with a blank", up):
+        return False
+    check(up.out.count("msgctl") >= 3 and "127." in up.out and "try" in up.out, "up prints endpoints and commands to try", up)
+    status = cluster.dev("status")
+    check(status.code == 0 and len(re.findall(r" ready ", status.out)) == 8, "status shows eight daemons that are ready", status)
+    before = cluster.pids()
+    again = cluster.up()
+    check(again.code == 0 and "already up" in again.out, "a second up says that it is already up", again)
+    check(cluster.pids() == before, "a second up starts nothing")
+    other = cluster.dev("up", "--nodes", "5")
+    check(other.code != 0 and "made with 3 nodes" in other.err, "up with another number of nodes is refused with a sentence", other)
+    return True
+
+
+def versions(cluster):
+    for program in ("controld", "noded", "routerd", "msgctl"):
+        said = run([os.path.join(cluster.binaries, program), "--version"], 10)
+        check(said.code == 0 and re.search(r"\d+\.\d+\.\d+", said.out), f"{program} --version", said)
+
+
+def configuration(cluster):
+    """Every error of a file at once, with file, line and the nearest key."""
+    for name in ("controller1", "node1", "router1"):
+        with open(cluster.conf(name), encoding="utf-8") as file:
+            lines = file.read().rstrip("\n").split("\n")
+        path = os.path.join(cluster.directory + ".state", name + ".bad.yaml")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        wrong = [line.replace("  max:", "  maxx:").replace("  directory:", "  directori:") for line in lines]
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(wrong) + "\n")
+        where = [i + 1 for i, line in enumerate(wrong) if line not in lines]
+        said = run([cluster.program(name), "--config", path], 10)
+        check(said.code not in (0, 124) and all(f"{path}:{line}" in said.text for line in where),
+              f"{cluster.program(name).rpartition('/')[2]}: all unknown keys are named with file and line", said)
+        check("memory.max" in said.text and "storage.directory" in said.text, "and each with the nearest key", said)
+
+
+def port_taken(cluster):
+    cluster.dev("stop", "node3")
+    with socket.socket() as taker:
+        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taker.bind((cluster.address("node3"), 7300))
+        taker.listen()
+        refused = cluster.dev("start", "node3")
+        check(refused.code != 0 and f"process {os.getpid()}" in refused.text and ":7300 is taken by" in refused.text,
+              "start says who has taken the port", refused)
+        up = cluster.up()
+        check(up.code != 0 and f"process {os.getpid()}" in up.text, "up says so too", up)
+        # The daemon by itself: a clear error, and an end.
+        alone = run([cluster.program("node3"), "--config", cluster.conf("node3"), "--set", "log.file="], 20)
+        check(alone.code not in (0, 124) and alone.code < 128 and cluster.address("node3") in alone.text and
+              re.search("in use|taken|listen", alone.text), "noded itself says that its address is in use, and ends", alone)
+    started = cluster.dev("start", "node3")
+    check(started.code == 0, "when the port is free again it starts", started)
+
+
+def half_a_cluster(cluster, victims):
+    """Some daemons are killed and ./dev is not told; up mends that."""
+    cluster.kill_at_once(victims)
+    status = cluster.dev("status")
+    check(status.code != 0 and status.out.count(" died") == len(victims), "status says who died", status)
+    up = cluster.up()
+    check(up.code == 0 and "ended without being stopped" in up.out, "up says who died and starts them again", up)
+    check(all(cluster.pids().values()), "all eight run again")
+
+
+def down(cluster, *arguments):
+    result = cluster.dev("down", *arguments)
+    check(result.code == 0 and "down" in result.out, f"down {' '.join(arguments)}".rstrip(), result)
+    check(not any(cluster.pids().values()) if os.path.exists(os.path.join(cluster.directory, "cluster")) else True,
+          "no daemon is left")
+    return result
+
+
+def other_shards(cluster, verify):
+    """Down, and up again with another number of shards: the data stays."""
+    down(cluster)
+    up = cluster.dev("up", "--shards", "1")
+    check(up.code == 0 and "1 shard each" in up.out, "up with another number of shards", up)
+    verify("after a restart with one shard instead of two")
+    down(cluster)
+    up = cluster.dev("up", "--shards", "3")
+    check(up.code == 0 and "3 shards each" in up.out, "up with three shards", up)
+    verify("after a restart with three shards")
+
+
+def wiped(cluster):
+    down(cluster, "--wipe")
+    check(not os.path.exists(os.path.join(cluster.directory, "data")), "down --wipe deletes the data")
+    status = cluster.dev("status")
+    check(status.code != 0 and "no cluster" in status.out, "status says that there is no cluster", status)
+
+
+def smallest(directory, binaries):
+    """One of each."""
+    cluster = Cluster(directory, binaries, ("--nodes", "1", "--controllers", "1", "--routers", "1"))
+    up = cluster.up()
+    if not check(up.code == 0, "up with one node, one controller, one router", up):
+        return
+    sent = cluster.msgctl("message", "send", 42, "alone")
+    listed = cluster.msgctl("message", "list", 42)
+    check(sent.code == 0 and "alone" in listed.out, "it stores and shows a message", f"{sent}\n{listed}")
+    cluster.kill_at_once(cluster.names())
+    up = cluster.up()
+    listed = cluster.msgctl("message", "list", 42)
+    check(up.code == 0 and "alone" in listed.out, "after kill -9 of all of it the message is there", f"{up}\n{listed}")
+    down(cluster, "--wipe")
+
