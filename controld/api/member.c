@@ -361,9 +361,10 @@ static void step(struct member *member, const struct raft_message *message)
     enum status status = raft_step(member->raft, message);
     if (status == STATUS_CORRUPT)
         die(member, STATUS_CORRUPT,
-            "controller %" PRIu64 " proves that this one's Raft log lost what it had "
-            "acknowledged; remove this controller's data directory only if the others form a quorum",
-            message->from);
+            "controller %" PRIu64
+            " proves that this one's data directory lost what it had acknowledged; if it cannot be "
+            "restored, and the others form a quorum: remove it, restart controller %" PRIu64 ", then start this one",
+            message->from, message->from);
 }
 
 static void step_one(void *context, const struct raft_message *message)

@@ -30,6 +30,11 @@ static struct group *serving_group(uint64_t seed, unsigned controllers, unsigned
     return group;
 }
 
+static unsigned follower_of(unsigned leader)
+{
+    return leader == 1 ? 2 : 1;
+}
+
 static enum status bump(struct group *group, struct asked *asked, uint64_t range)
 {
     Trillium__V1__EpochCall call = TRILLIUM__V1__EPOCH_CALL__INIT;
@@ -155,6 +160,33 @@ Test(controld, a_minority_answers_no_change_and_catches_up)
     cr_expect(group_await_equal(group, 15000));
     cr_assert(group_sight(group, leader, &old));
     cr_expect_gt(old.snapshot, 0, "it was too far behind for the log");
+    expect_fine(group);
+    group_destroy(group);
+}
+
+Test(controld, a_lost_data_directory_stops_it_until_the_leader_forgets)
+{
+    struct group *group = serving_group(6, 3, 16);
+    struct asked asked = {0};
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(bump(group, &asked, 1), STATUS_OK);
+    cr_assert(group_await_equal(group, 5000));
+    unsigned leader = group_await_leader(group, 5000), lost = follower_of(leader);
+    group_kill(group, lost);
+    group_wipe(group, lost);
+    group->may_die = true;
+    group_start(group, lost);
+    group_run(group, 5000);
+    cr_expect_eq(group->deaths, 1, "the leader remembers what it had acknowledged");
+    /* As its last words say: */
+    group_stop(group, leader);
+    group_start(group, leader);
+    group_start(group, lost);
+    cr_expect(group_await_equal(group, 15000));
+    cr_expect_eq(group->deaths, 1);
+    struct controld_sight sight;
+    cr_assert(group_sight(group, lost, &sight));
+    cr_expect_gt(sight.snapshot, 0);
     expect_fine(group);
     group_destroy(group);
 }

@@ -114,6 +114,42 @@ void group_power_cut(struct group *group, unsigned number)
     process_power_cut(at(group, number)->process);
 }
 
+static void remove_all(struct reactor *reactor, const char *folder)
+{
+    struct disk_names names;
+    CHECK(disk_list(reactor, folder, &names) == STATUS_OK);
+    for (uint32_t i = 0; i < names.count; i++) {
+        char path[DISK_PATH_BYTES_MAX];
+        snprintf(path, sizeof path, "%s%s%s", folder, folder[0] ? "/" : "", names.names[i]);
+        if (strcmp(path, "raft") == 0)
+            remove_all(reactor, path);
+        else
+            CHECK(disk_unlink(reactor, path) == STATUS_OK);
+    }
+    disk_names_free(&names);
+    CHECK(disk_sync_dir(reactor, folder) == STATUS_OK);
+}
+
+static void wipe_fiber(void *argument)
+{
+    remove_all(argument, "");
+}
+
+static void boot_wiper(struct env *env, void *context)
+{
+    (void)context;
+    struct reactor *reactor = reactor_create(env, "wiper", 0);
+    fiber_start(reactor, "wiper", wipe_fiber, reactor);
+}
+
+void group_wipe(struct group *group, unsigned number)
+{
+    struct process *process = at(group, number)->process;
+    process_start(process, boot_wiper, NULL);
+    world_run_until(group->world, world_now(group->world) + WORLD_S);
+    process_kill(process);
+}
+
 bool group_is_running(const struct group *group, unsigned number)
 {
     return process_is_running(group->controllers[number - 1].process);

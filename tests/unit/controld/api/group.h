@@ -64,6 +64,8 @@ void group_kill(struct group *group, unsigned number);
 void group_power_cut(struct group *group, unsigned number);
 /* An orderly stop, waited for; fails the world when it takes 10 s or leaves memory. */
 void group_stop(struct group *group, unsigned number);
+/* Removes its data directory; it does not run. */
+void group_wipe(struct group *group, unsigned number);
 bool group_is_running(const struct group *group, unsigned number);
 void group_start_node(struct group *group);
 
