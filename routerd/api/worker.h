@@ -55,7 +55,7 @@ extern const struct worker_handlers MESSAGE_HANDLERS, LIST_HANDLERS, CHANNEL_HAN
 /* Takes the view over (holds it) and answers parked RING calls. */
 void worker_use_view(struct worker *worker, struct shared_view *view);
 
-/* Answers a client's call and counts it: slow and failed ones leave a line with their trace. */
+/* Answers a client's call and counts it; one that failed leaves a line with its trace. */
 void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body);
 /* What is left of the request's budget, for the calls that serve it. */
 uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request *request);
