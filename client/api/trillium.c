@@ -218,7 +218,7 @@ int trillium_turn(struct trillium *trillium)
 
 /* ---- ops ---- */
 
-/* One public call under way. Whatever it needs lives in its arena. */
+/* One public call under way. Whatever it needs lives in it or its arena; a create, the busiest, needs no arena. */
 struct op {
     struct mail mail;
     struct trillium *trillium;
@@ -236,6 +236,8 @@ struct op {
         void (*raw)(void *context, enum status status, struct bytes body);
     } tell;
     uint64_t channel, id;
+    Trillium__V1__MessageCreateCall create;
+    struct buffer row; /* create's */
     struct trillium_bytes content;
     enum trillium_level level;
     bool reverse;
@@ -253,6 +255,7 @@ static struct op *op_create(struct trillium *trillium, uint16_t method, void *co
 static void op_free(struct op *op)
 {
     arena_free(&op->arena);
+    buffer_free(&op->row);
     mem_free(op);
 }
 
@@ -401,8 +404,7 @@ static void end_send(struct op *op, enum status status, struct bytes body)
 
 static void send_with_id(struct op *op)
 {
-    Trillium__V1__MessageCreateCall *call = (Trillium__V1__MessageCreateCall *)(uintptr_t)op->message;
-    call->message_id = op->id;
+    op->create.message_id = op->id;
     op_call(op);
 }
 
@@ -432,23 +434,20 @@ void trillium_send_async(struct trillium *trillium, const struct trillium_messag
     trillium_sent_fn *done, void *context)
 {
     struct op *op = op_create(trillium, METHOD_MESSAGE_CREATE, context);
-    struct buffer row = {0};
     op->end = end_send;
     op->tell.sent = done;
-    enum status status = messages_encode(message, &row);
+    enum status status = messages_encode(message, &op->row);
     if (status != STATUS_OK) {
         op_fail(op, status);
         return;
     }
-    Trillium__V1__MessageCreateCall *call = arena_alloc(&op->arena, sizeof *call);
-    trillium__v1__message_create_call__init(call);
-    call->channel_id = message->channel_id;
-    call->level = level_of(level);
-    call->row = (ProtobufCBinaryData){row.size, arena_copy(&op->arena, row.data, row.size)};
-    call->import_session = message->import_session;
-    buffer_free(&row);
+    trillium__v1__message_create_call__init(&op->create);
+    op->create.channel_id = message->channel_id;
+    op->create.level = level_of(level);
+    op->create.row = (ProtobufCBinaryData){op->row.size, op->row.data};
+    op->create.import_session = message->import_session;
     op_by_channel(op, message->channel_id);
-    op->message = &call->base;
+    op->message = &op->create.base;
     op->id = message->message_id;
     op->begin = begin_send;
     op_start(op);
