@@ -213,9 +213,10 @@ struct mem_partition *memtable_touch(struct memtable *memtable, struct bytes key
             slots_grow(memtable);
             slot = slot_of(memtable, hash, key);
         }
-        struct mem_partition *partition = alloc_aligned(memtable, sizeof *partition);
+        /* The key lies behind it: looking it up touches one place. */
+        struct mem_partition *partition = alloc_aligned(memtable, sizeof *partition + key.size);
         memset(partition, 0, sizeof *partition);
-        partition->key = bytes_of(copy_bytes(memtable, key.data, (uint32_t)key.size), key.size);
+        partition->key = bytes_of(memcpy(partition + 1, key.data, key.size), key.size);
         partition->hash = hash;
         partition->leaves = partition->first_leaf;
         partition->leaves_capacity = 1;
@@ -314,6 +315,7 @@ static void append(struct memtable *memtable, struct mem_partition *partition, c
         leaf = partition->leaves[partition->leaves_count - 1];
     }
     leaf->entries[leaf->count++] = *entry;
+    partition->last_id = entry->id;
 }
 
 static void insert(struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry)
@@ -329,12 +331,6 @@ static void insert(struct memtable *memtable, struct mem_partition *partition, c
     leaf->entries[place] = *entry;
     leaf->count++;
     partition->version++;
-}
-
-static uint64_t last_id(const struct mem_partition *partition)
-{
-    const struct mem_leaf *leaf = partition->leaves[partition->leaves_count - 1];
-    return leaf->entries[leaf->count - 1].id;
 }
 
 static struct mem_entry *find(const struct mem_partition *partition, uint64_t id)
@@ -370,7 +366,7 @@ static void merge_into(
 void memtable_put(
     struct memtable *memtable, struct mem_partition *partition, const struct mem_entry *entry, struct buffer *scratch)
 {
-    bool in_order = partition->leaves_count == 0 || entry->id > last_id(partition);
+    bool in_order = partition->leaves_count == 0 || entry->id > partition->last_id;
     if (!in_order) {
         struct mem_entry *held = find(partition, entry->id);
         if (held) {

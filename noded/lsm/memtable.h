@@ -33,7 +33,8 @@ struct mem_partition {
     bool spans_dirty; /* the owner's: the partition's spans changed since the last freeze */
     uint32_t version; /* changes when entries move */
     uint64_t rows;
-    uint8_t *tail; /* where its next rows go, downwards; NULL while it has few */
+    uint64_t last_id; /* highest in the leaves, when there are any */
+    uint8_t *tail;    /* where its next rows go, downwards; NULL while it has few */
     uint32_t tail_bytes;
     uint32_t leaves_count, leaves_capacity;
     struct mem_leaf **leaves; /* ascending */

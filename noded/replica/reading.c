@@ -8,7 +8,8 @@ enum {
     ROWS_BETWEEN_YIELDS = 256,
     ROWS_OUTSIDE_FIBERS = 1024,
     PAGE_HEAD_BYTES = 10,
-    SPANS_PER_PAGE = 8192, /* at most 26 bytes each, so that a raw page stays below half a frame */
+    PAGE_BYTES_USUAL = 12 << 10, /* reserved at first */
+    SPANS_PER_PAGE = 8192,       /* at most 26 bytes each, so that a raw page stays below half a frame */
 };
 
 static bool is_down(const struct reading *reading)
@@ -44,6 +45,7 @@ void reading_begin(
     *reading = (struct reading){.replica = replica, .reactor = reactor, .spec = *spec, .bytes = PAGE_HEAD_BYTES};
     reading->end = is_down(reading) ? spec->lo : spec->hi;
     read_digest_begin(&reading->digest);
+    if (spec->mode != READING_DIGEST && spec->limit > 1) buffer_reserve(&reading->page.buffer, PAGE_BYTES_USUAL);
     page_begin(&reading->page, spec->direction, spec->mode == READING_RAW);
     if (spec->mode == READING_RAW) bound_spans(reading);
     reading->cursor =
