@@ -17,9 +17,6 @@ struct controld;
 struct controld_settings;
 struct meta_store;
 
-/* Ports on listen.address: rpc, http (main's business). */
-enum { CONTROLD_PORT = 7100, CONTROLD_HTTP_PORT = 7199 };
-
 /*
  * store: what the applied state is kept in. It is disposable: empty, old or foreign contents are replaced from the
  * snapshot and the log. It stays the caller's, who destroys it after controld_destroy.

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "common/cluster/address.h"
 #include "common/daemon/daemon.h"
 #include "common/rpc/nng/link_nng.h"
 #include "controld/controld.h"
@@ -68,7 +69,7 @@ static void destroy(void *instance)
 static const struct daemon_program program = {
     .table = &controld_table,
     .settings_bytes = sizeof(struct controld_settings),
-    .http_port = CONTROLD_HTTP_PORT,
+    .http_port = PORT_CONTROLLER + PORT_HTTP,
     .reactor_label = "controld",
     .net_create = link_nng_create,
     .create = create,

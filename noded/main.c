@@ -1,6 +1,7 @@
 /* noded: keeps the messages. Everything it does is in its library. */
 #include <string.h>
 
+#include "common/cluster/address.h"
 #include "common/daemon/daemon.h"
 #include "common/rpc/nng/link_nng.h"
 #include "noded/noded.h"
@@ -41,7 +42,7 @@ static void stop(struct daemon *daemon, void *instance)
 static const struct daemon_program program = {
     .table = &noded_table,
     .settings_bytes = sizeof(struct noded_settings),
-    .http_port = NODED_HTTP_PORT,
+    .http_port = PORT_NODE + PORT_HTTP,
     .reactor_label = "shard",
     .reactors_count = shards,
     .backend = backend,

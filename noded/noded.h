@@ -14,9 +14,6 @@
 struct noded;
 struct noded_settings;
 
-/* Ports: rpc of shard i at NODED_PORT + i, http at NODED_PORT + 99 (main's business). */
-enum { NODED_PORT = 7300, NODED_HTTP_PORT = 7399 };
-
 /* The settings outlive the instance. host is copied; what it points to outlives the instance. host->reactors_count is
    the number of shards (settings->shards is main's business). BAD_REQUEST with a sentence in why. */
 enum status noded_create(const struct host *host, const struct noded_settings *settings, struct noded **out,
