@@ -31,17 +31,23 @@ static void handle_status(void *context, struct rpc_request *request)
     rpc_answer(request, STATUS_OK, &reply);
 }
 
+/* The counter is this worker's own, so what it was told so far stands in it. */
+static void show(struct metrics_counter *counter, uint64_t value)
+{
+    metrics_count(counter, value - atomic_load_explicit(&counter->value, memory_order_relaxed));
+}
+
 static void tick(struct timer *timer)
 {
     struct worker *worker = CONTAINER_OF(timer, struct worker, tick);
     const struct coordinator_counters *counters = &worker->coordinator.counters;
     ids_answer_ring_waiters(worker, false);
-    metrics_set(worker->metrics.flights, (int64_t)worker->coalesce.flights);
-    metrics_set(worker->metrics.boarded, (int64_t)worker->coalesce.joined);
-    metrics_set(worker->metrics.mismatches, (int64_t)counters->mismatches);
-    metrics_set(worker->metrics.write_backs, (int64_t)counters->write_backs);
-    metrics_set(worker->metrics.hedges, (int64_t)counters->hedges);
-    metrics_set(worker->metrics.suspicions, (int64_t)worker->coordinator.replicas.suspicions);
+    show(worker->metrics.flights, worker->coalesce.flights);
+    show(worker->metrics.boarded, worker->coalesce.joined);
+    show(worker->metrics.mismatches, counters->mismatches);
+    show(worker->metrics.write_backs, counters->write_backs);
+    show(worker->metrics.hedges, counters->hedges);
+    show(worker->metrics.suspicions, worker->coordinator.replicas.suspicions);
     rpc_metrics_show(&worker->metrics.rpc, worker->rpc);
     timer_start_in(timer, (uint64_t)TICK_MS * 1000000);
 }
@@ -53,12 +59,12 @@ static void make_metrics(struct worker *worker, struct metrics *metrics)
     m->failures = metrics_counter(
         metrics, "trillium_router_failures_total", "", "client calls answered with a class RETRY or UNKNOWN");
     m->unknown = metrics_counter(metrics, "trillium_router_unknown_total", "", "client calls whose outcome is unknown");
-    m->flights = metrics_gauge(metrics, "trillium_router_flights", "", "reads sent to replicas");
-    m->boarded = metrics_gauge(metrics, "trillium_router_boarded", "", "reads that joined a waiting flight");
-    m->mismatches = metrics_gauge(metrics, "trillium_router_mismatches", "", "reads whose digests differed");
-    m->write_backs = metrics_gauge(metrics, "trillium_router_write_backs", "", "write-backs sent");
-    m->hedges = metrics_gauge(metrics, "trillium_router_hedges", "", "reads sent to one replica more");
-    m->suspicions = metrics_gauge(metrics, "trillium_router_suspicions", "", "times a replica was suspected");
+    m->flights = metrics_counter(metrics, "trillium_router_flights_total", "", "reads sent to replicas");
+    m->boarded = metrics_counter(metrics, "trillium_router_boarded_total", "", "reads that joined a waiting flight");
+    m->mismatches = metrics_counter(metrics, "trillium_router_mismatches_total", "", "reads whose digests differed");
+    m->write_backs = metrics_counter(metrics, "trillium_router_write_backs_total", "", "write-backs sent");
+    m->hedges = metrics_counter(metrics, "trillium_router_hedges_total", "", "reads sent to one replica more");
+    m->suspicions = metrics_counter(metrics, "trillium_router_suspicions_total", "", "times a replica was suspected");
     m->read = metrics_latency(metrics, "trillium_router_read_seconds", "", "from boarding to landing");
     rpc_metrics_init(&m->rpc, metrics);
     m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");
