@@ -525,6 +525,7 @@ local_main() {
     up
     if [ $demo = 1 ]; then
       [ -x deploy/demo ] || die "there is no demonstration yet"
+      exec 9>&- # it stops and starts a node itself
       TRILLIUM_CONFIG=$dir/msgctl.yaml deploy/demo "$dir"
     fi
     ;;
