@@ -83,7 +83,9 @@ struct admin *admin_open(const struct cli *cli)
 
 static void goodbye_done(void *context)
 {
-    ((struct admin *)context)->said_goodbye = true;
+    struct admin *admin = context;
+    admin->said_goodbye = true;
+    reactor_wake(admin->reactor); /* the step that this turn belongs to does not wait */
 }
 
 void admin_close(struct admin *admin)
@@ -217,7 +219,7 @@ static void ask_fiber(void *argument)
         ask->answer = rpc_decode(&admin->arena, ask->answer_type, reply.body);
         if (!ask->answer) ask->status = STATUS_CORRUPT;
     }
-    admin->asking--;
+    if (--admin->asking == 0) reactor_wake(admin->reactor); /* the step that this turn belongs to does not wait */
 }
 
 void admin_ask(struct admin *admin, struct admin_ask *asks, unsigned count)

@@ -169,7 +169,10 @@ static void said_goodbye(void *context)
 {
     struct trillium *trillium = context;
     trillium->closed = true;
-    if (!trillium->is_driven) reactor_stop(trillium->reactor);
+    if (trillium->is_driven)
+        reactor_wake(trillium->reactor);
+    else
+        reactor_stop(trillium->reactor);
 }
 
 struct closing {
@@ -336,6 +339,8 @@ static void wait_init(struct wait *wait, struct trillium *trillium)
 
 static void wait_tell(struct wait *wait, int status)
 {
+    /* A driven instance is inside a step that would wait once more after this turn. */
+    if (wait->trillium->is_driven) reactor_wake(wait->trillium->reactor);
     pthread_mutex_lock(&wait->lock);
     wait->status = status;
     wait->done = true;
