@@ -1,4 +1,4 @@
-"""Messages go in and come out the same, in every order (issue point 2)."""
+"""Messages go in and come out the same, in every order."""
 import concurrent.futures
 import json
 import os

@@ -1,4 +1,4 @@
-"""Daemons die and come back while clients go on (issue point 3). After each, with every node back, everything is read
+"""Daemons die and come back while clients go on. After each, with every node back, everything is read
 at ALL, the checker judges what was seen, and the replicas are compared."""
 import os
 import re

@@ -1,4 +1,4 @@
-"""Bad input to real listeners and in real data directories (issue point 8): a clear error or no error, nothing
+"""Bad input to real listeners and in real data directories: a clear error or no error, nothing
 acknowledged lost, no crash loop."""
 import glob
 import os

@@ -1,4 +1,4 @@
-"""Up, status, down and the states in between: what ./dev says and does (issue points 1 and 9)."""
+"""Up, status, down and the states in between: what ./dev says and does."""
 import os
 import re
 import socket

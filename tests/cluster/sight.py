@@ -1,4 +1,4 @@
-"""What can be seen of running daemons (issue points 1, 9 and 10): health, metrics, logs, memory, processor, the example."""
+"""What can be seen of running daemons: health, metrics, logs, memory, processor, the example."""
 import os
 import re
 import time
