@@ -50,6 +50,9 @@ BREACHES = [
     ("an exception that is not needed", text.sizes, {"tests/tidy/sizes.allow": "noded/lsm/tree.c tree 80\n"}),
     ("a banned call", text.banned, {"noded/lsm/tree.c": "void *f(void)\n{\n    return malloc(1);\n}\n"}),
     ("a link to nowhere", pages.links, {"docs/a.md": "[c](c.md)\n"}),
+    ("a proof that is none", pages.proofs, {"docs/a.md": "`tree, grows`\n"}),
+    ("a plant that no page lists", pages.lists, {"noded/lsm/tree.c": "int x = PLANT(wrong);\n"}),
+    ("a series that no code has", pages.lists, {"docs/operating/metrics.md": "`trillium_x_total`\n"}),
 ]
 # Text that looks like a breach and is none.
 HARMLESS = [

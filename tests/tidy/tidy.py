@@ -28,6 +28,8 @@ def main():
         ("daemon libraries have no mutable statics", lambda: doors.statics(build)),
         ("generated pages are up to date", lambda: pages.generated(build)),
         ("links between documents lead somewhere", pages.links),
+        ("tests that documents name exist", pages.proofs),
+        ("planted bugs and metrics are all listed", pages.lists),
     ]
     failed = 0
     for name, rule in rules:
