@@ -56,7 +56,7 @@ def lists():
     breaches = []
     for page, what, listed, there in (
             ("docs/TESTING.md", "plant", r"^\| (`\w+`(?:, `\w+`)*) \| `[\w/]+` \|", r"\bPLANT\((\w+)\)"),
-            ("docs/operating/metrics.md", "series", r"(`trillium_\w+)", r'"(trillium_[a-z]+_\w+)"')):
+            ("docs/operating/metrics.md", "series", r"(`trillium_\w+)", r'"(trillium_[a-z]+_\w+)[" ]')):
         rows = re.findall(listed, files.read(page), flags=re.M) if os.path.exists(page) else []
         breaches += differ(page, what, {name for row in rows for name in re.findall(r"`(\w+)", row)},
                            {name for source in sources for name in re.findall(there, source)})
