@@ -32,15 +32,16 @@ struct totals {
     double simulated_s, active_s;
 };
 
-/* For a CHECK that fires in a daemon: which seed it was. */
-static char running_seed[100];
-static size_t running_seed_size;
+/* For a CHECK that fires in a daemon: what is to be said then. It ends the run; the seeds before it count. */
+static char last_words[300];
+static size_t last_words_size;
+static int last_status;
 
 static void on_abort(int signal)
 {
     (void)signal;
-    if (write(STDERR_FILENO, running_seed, running_seed_size) < 0) _exit(1);
-    _exit(1);
+    if (write(STDOUT_FILENO, last_words, last_words_size) < 0) _exit(1);
+    _exit(last_status);
 }
 
 static uint64_t parse_kinds(const char *text)
@@ -109,6 +110,19 @@ static void parse(int count, char **words, struct arguments *out)
     }
 }
 
+static void prepare_last_words(const struct arguments *arguments, uint64_t seed, const struct totals *totals)
+{
+    int size =
+        arguments->plant
+            ? snprintf(last_words, sizeof last_words,
+                  "the planted bug %s is found with %" PRIu64 " seeds (a CHECK fired)\n1 passed, 0 failed\n",
+                  arguments->plant, seed - arguments->first + 1)
+            : snprintf(last_words, sizeof last_words,
+                  "replay: sim --seed %" PRIu64 " --trace\n%" PRIu64 " passed, 1 failed\n", seed, totals->passed);
+    last_words_size = (size_t)size;
+    last_status = arguments->plant ? 0 : 1;
+}
+
 /* False when the seed failed. */
 static bool run_seed(const struct arguments *arguments, uint64_t seed, struct totals *totals)
 {
@@ -119,8 +133,7 @@ static bool run_seed(const struct arguments *arguments, uint64_t seed, struct to
         .history = arguments->history,
         .quiet = arguments->quiet || arguments->plant};
     struct cluster_result result, again;
-    running_seed_size =
-        (size_t)snprintf(running_seed, sizeof running_seed, "replay: sim --seed %" PRIu64 " --trace\n", seed);
+    prepare_last_words(arguments, seed, totals);
     cluster_run(&options, &result);
     if (arguments->twice && !result.failed) {
         options.history = NULL;

@@ -17,7 +17,9 @@ struct shape {
 static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_KILL] = {"kill", 500000, 4, 50, 8000, 0, 0},
     [FAULT_POWER] = {"power", 400000, 3, 500, 10000, 0, 0},
-    [FAULT_POWER_ALL] = {"power-all", 200000, 1, 500, 3000, 0, 0},
+    [FAULT_POWER_ALL] = {"power-all", 350000, 2, 500, 3000, 0, 0},
+    [FAULT_POWER_CONTROLLERS] = {"power-controllers", 250000, 3, 100, 2000, 0, 0},
+    [FAULT_SLOW_CUT] = {"slow-cut", 350000, 5, 200, 4000, 50, 400},
     [FAULT_STOP] = {"stop", 300000, 2, 500, 5000, 0, 0},
     [FAULT_PAUSE] = {"pause", 300000, 3, 100, 6000, 0, 0},
     [FAULT_CUT] = {"cut", 400000, 4, 200, 15000, 0, 0},
@@ -38,8 +40,10 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_DISK_FULL] = {"disk-full", 150000, 1, 1000, 8000, 0, 0},
     [FAULT_CLOCK_STEP] = {"clock-step", 300000, 3, 0, 0, -400000, 400000},
     [FAULT_CLOCK_RATE] = {"clock-rate", 300000, 3, 1000, 20000, -2000, 2000},
-    [FAULT_EPOCH] = {"epoch", 500000, 6, 0, 0, 0, 0},
+    [FAULT_EPOCH] = {"epoch", 600000, 20, 0, 0, 0, 0},
     [FAULT_CLIENT_KILL] = {"client-kill", 200000, 2, 100, 3000, 0, 0},
+    [FAULT_FLUSH] = {"flush", 800000, 20, 0, 0, 0, 2},
+    [FAULT_COMPACT] = {"compact", 600000, 8, 0, 0, 0, 2},
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -82,6 +86,8 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
     case FAULT_DISK_FLIP:
     case FAULT_DISK_WRITE:
     case FAULT_DISK_FULL:
+    case FAULT_FLUSH:
+    case FAULT_COMPACT:
         event->target = hosts->controllers + (uint32_t)prng_below(prng, hosts->nodes);
         break;
     case FAULT_CLIENT_KILL:
@@ -110,7 +116,8 @@ void plan_draw(struct plan *plan, struct world *world, const struct plan_hosts *
     uint64_t mood = prng_below(prng, 10);
     for (int kind = 0; kind < FAULT_KINDS; kind++) {
         const struct shape *shape = &shapes[kind];
-        bool exists = prng_chance(prng, shape->exists_ppm) && mood != 0;
+        bool harmless = PLAN_NO_FAULTS >> kind & 1;
+        bool exists = prng_chance(prng, shape->exists_ppm) && (mood != 0 || harmless);
         uint32_t times = (uint32_t)prng_between(prng, 1, 2 * shape->per_minute) * (mood == 1 ? 2 : 1);
         if (!exists || !(kinds_allowed >> kind & 1)) continue;
         plan->kinds |= 1ull << kind;
@@ -145,6 +152,7 @@ uint64_t plan_active_ns(const struct plan *plan)
     uint64_t active = 0, until = 0, end = plan->safety_ns;
     for (uint32_t i = 0; i < plan->events_count; i++) {
         const struct plan_event *event = &plan->events[i];
+        if (PLAN_NO_FAULTS >> event->kind & 1) continue;
         uint64_t from = event->at_ns, to = from + (event->length_ns ? event->length_ns : WORLD_S / 2);
         if (to > end) to = end;
         if (from < until) from = until;

@@ -17,16 +17,18 @@
 #include "tests/sim/world.h"
 
 enum fault_kind {
-    FAULT_KILL,      /* SIGKILL of a daemon, restarted after the length */
-    FAULT_POWER,     /* power cut of a daemon's host, back after the length */
-    FAULT_POWER_ALL, /* of all daemons at once */
-    FAULT_STOP,      /* SIGTERM: an orderly stop, restarted after the length */
-    FAULT_PAUSE,     /* SIGSTOP for the length */
-    FAULT_CUT,       /* one direction between two hosts */
-    FAULT_PARTITION, /* hosts of a mask from the others */
-    FAULT_SLOW_LINK, /* one direction, times the argument */
-    FAULT_RESET,     /* every pipe between two hosts */
-    FAULT_NET_LOSS,  /* the following are of the whole network, with the argument as parts per million */
+    FAULT_KILL,              /* SIGKILL of a daemon, restarted after the length */
+    FAULT_POWER,             /* power cut of a daemon's host, back after the length */
+    FAULT_POWER_ALL,         /* of all daemons at once */
+    FAULT_POWER_CONTROLLERS, /* of all controllers at once */
+    FAULT_SLOW_CUT,          /* a very slow disk for the length, then a power cut of that host, back within a second */
+    FAULT_STOP,              /* SIGTERM: an orderly stop, restarted after the length */
+    FAULT_PAUSE,             /* SIGSTOP for the length */
+    FAULT_CUT,               /* one direction between two hosts */
+    FAULT_PARTITION,         /* hosts of a mask from the others */
+    FAULT_SLOW_LINK,         /* one direction, times the argument */
+    FAULT_RESET,             /* every pipe between two hosts */
+    FAULT_NET_LOSS,          /* the following are of the whole network, with the argument as parts per million */
     FAULT_NET_DUPLICATE,
     FAULT_NET_REORDER,
     FAULT_NET_SPIKE,
@@ -42,6 +44,8 @@ enum fault_kind {
     FAULT_CLOCK_RATE, /* ppm (signed) */
     FAULT_EPOCH,      /* a range gets a new epoch by a Raft entry */
     FAULT_CLIENT_KILL,
+    FAULT_FLUSH,   /* no fault: a shard writes its memory into files */
+    FAULT_COMPACT, /* no fault: a shard merges its files */
     FAULT_KINDS,
 };
 
@@ -60,6 +64,8 @@ struct plan {
     struct plan_event events[PLAN_EVENTS_MAX]; /* by time */
     uint32_t events_count;
 };
+
+#define PLAN_NO_FAULTS (1ull << FAULT_EPOCH | 1ull << FAULT_FLUSH | 1ull << FAULT_COMPACT)
 
 /* Hosts as the cluster numbers them: controllers, nodes, routers, clients. */
 struct plan_hosts {

@@ -9,7 +9,7 @@
 #include "common/runtime/reactor.h"
 #include "tests/sim/sim_mem.h"
 
-enum { KNOWN_MAX = 4096, PAGE_LIMIT_MAX = 20, READ_LIMIT = 50 };
+enum { KNOWN_MAX = 4096, PAGE_LIMIT_MAX = 20, HOT_LIMIT = 10, READ_LIMIT = 50 };
 
 struct known {
     uint64_t id;
@@ -28,7 +28,8 @@ struct lane {
     struct world_event next;
     struct sim_call call;
     bool busy;
-    uint32_t scan; /* going on; 0: none */
+    uint32_t scan;   /* going on; 0: none */
+    uint64_t follow; /* channel whose newest are read next; 0: none */
 };
 
 struct user {
@@ -72,10 +73,12 @@ void workload_draw(struct world *world, struct workload_options *options)
         .users = (uint32_t)prng_between(prng, 2, 4),
         .lanes = (uint32_t)prng_between(prng, 1, 3),
         .channels = (uint32_t)prng_between(prng, 2, 8),
-        .think_ns = prng_between(prng, 100, 500) * WORLD_MS,
+        .think_ns = (60ull << prng_below(prng, 4)) * WORLD_MS,
         .content_bytes_max = prng_chance(prng, 300000) ? 1500 : 200,
         .attempts_max = (uint32_t)prng_between(prng, 1, 4),
         .budget_ms = (uint32_t)prng_between(prng, 500, 2500),
+        .hot_ppm = prng_chance(prng, 500000) ? 700000 : 100000,
+        .follow_ppm = prng_chance(prng, 500000) ? 700000 : 50000,
         .one_ppm = prng_chance(prng, 300000) ? 100000 : 0,
         .all_ppm = prng_chance(prng, 300000) ? 50000 : 0,
     };
@@ -164,6 +167,15 @@ static enum history_kind choose_kind(struct workload *workload, const struct cha
     return kind;
 }
 
+/* What many read: the newest few of one channel. */
+static void choose_newest(struct history_op *op, uint64_t channel)
+{
+    op->kind = HISTORY_LIST;
+    op->channel = channel;
+    op->bound = HISTORY_NEWEST;
+    op->limit = HOT_LIMIT;
+}
+
 static void choose(struct workload *workload, struct lane *lane)
 {
     struct sim_call *call = &lane->call;
@@ -183,8 +195,17 @@ static void choose(struct workload *workload, struct lane *lane)
         op->limit = (uint32_t)prng_between(chance(workload), 1, PAGE_LIMIT_MAX);
         return;
     }
+    if (lane->follow) {
+        choose_newest(op, lane->follow);
+        lane->follow = 0;
+        return;
+    }
     op->kind = (uint8_t)choose_kind(workload, channel);
     op->channel = channel->id;
+    if (op->kind == HISTORY_LIST && prng_chance(chance(workload), workload->options.hot_ppm)) {
+        choose_newest(op, workload->channels[0].id);
+        return;
+    }
     if (level < workload->options.one_ppm)
         op->level = HISTORY_ONE;
     else if (level < (uint64_t)workload->options.one_ppm + workload->options.all_ppm)
@@ -237,6 +258,13 @@ static void lane_done(struct sim_call *call)
     record(lane->user->workload, call);
     lane->busy = false;
     if (call->op.kind != HISTORY_LIST || call->op.outcome != HISTORY_OK || !call->op.more) lane->scan = 0;
+    struct workload *workload = lane->user->workload;
+    bool written = call->op.kind <= HISTORY_SPAN && call->op.outcome == HISTORY_OK;
+    if (written && prng_chance(chance(workload), workload->options.follow_ppm)) {
+        lane->follow = call->op.channel;
+        world_event_in(&lane->next, 0);
+        return;
+    }
     lane_pause(lane);
 }
 
@@ -281,6 +309,7 @@ static void lane_next(struct world_event *event)
     if (!workload->running || !lane_ready(lane)) {
         lane->busy = false;
         lane->scan = 0;
+        lane->follow = 0;
         lane_pause(lane);
         return;
     }
@@ -341,6 +370,7 @@ void workload_user_killed(struct workload *workload, uint32_t index)
         }
         lane->busy = false;
         lane->scan = 0;
+        lane->follow = 0;
     }
 }
 

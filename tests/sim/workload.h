@@ -22,6 +22,8 @@ struct workload_options {
     uint64_t think_ns;         /* mean pause of a lane */
     uint32_t weights[7];       /* of the kinds up to HISTORY_STATUS */
     uint32_t one_ppm, all_ppm; /* operations at ONE and ALL; the rest is at QUORUM */
+    uint32_t hot_ppm;          /* of lists: the newest 10 of channel 0, so that many want the same */
+    uint32_t follow_ppm;       /* of done writes: their channel's newest 10 are read at once */
     uint32_t content_bytes_max;
     uint32_t attempts_max;
     uint32_t budget_ms;

@@ -9,7 +9,7 @@
 #include "tests/sim/client_raw.h"
 #include "tests/sim/client_session.h"
 #include "tests/sim/cluster/daemons.h"
-#include "tests/sim/cluster/operator.h"
+#include "tests/sim/cluster/admin.h"
 #include "tests/sim/cluster/watch.h"
 #include "tests/sim/sim_mem.h"
 #include "tests/sim/sim_net.h"
@@ -48,7 +48,7 @@ struct cluster {
     char client_names[CLIENTS_MAX][24];
     char router_addresses[CLIENTS_MAX][32];
     const char *routers[CLIENTS_MAX];
-    struct operator* operator;
+    struct admin *admin;
     struct watch *watch;
     struct workload *workload;
     struct plan plan;
@@ -277,24 +277,49 @@ static void fault_of_daemon(struct cluster *cluster, const struct plan_event *pl
         end_process(cluster, plan->target, plan->kind, plan->length_ns);
 }
 
+/* A disk that is far behind when the power goes. */
+static void slow_then_cut(struct cluster *cluster, const struct plan_event *plan, bool on)
+{
+    sim_disk_faults(cluster->daemons[plan->target].disk)->slow_factor = on ? (uint32_t)plan->argument : 0;
+    uint64_t back_ns = prng_between(world_prng(cluster->world, WORLD_CRASH), 5, 1000) * WORLD_MS;
+    if (!on) end_process(cluster, plan->target, FAULT_POWER, back_ns);
+}
+
+/* Not faults: what daemons are asked to do. */
+static void errand(struct cluster *cluster, const struct plan_event *plan)
+{
+    if (plan->kind == FAULT_EPOCH) {
+        admin_bump_epoch(cluster->admin, (uint64_t)plan->argument + 1);
+        return;
+    }
+    const struct daemon *daemon = &cluster->daemons[plan->target];
+    char address[32];
+    snprintf(
+        address, sizeof address, "%s:%u", daemon->address, 7300 + (unsigned)plan->argument % daemon->reactors_count);
+    (plan->kind == FAULT_FLUSH ? admin_flush : admin_compact)(cluster->admin, address);
+}
+
 static void fault_happens(struct cluster *cluster, const struct plan_event *plan, bool on)
 {
     world_trace(
         cluster->world, on ? "fault" : "fault ends", fault_name(plan->kind), plan->target, (uint64_t)plan->argument);
     if (on) world_probe(cluster->world, fault_name(plan->kind), strlen(fault_name(plan->kind)));
-    if (plan->kind == FAULT_POWER_ALL && on) {
-        for (uint32_t i = 0; i < cluster->daemons_count; i++)
+    if (PLAN_NO_FAULTS >> plan->kind & 1) {
+        if (on) errand(cluster, plan);
+    } else if (plan->kind == FAULT_POWER_ALL || plan->kind == FAULT_POWER_CONTROLLERS) {
+        uint32_t count = plan->kind == FAULT_POWER_ALL ? cluster->daemons_count : cluster->hosts.controllers;
+        for (uint32_t i = 0; i < count && on; i++)
             end_process(cluster, i, FAULT_POWER, plan->length_ns + i * 50 * WORLD_MS);
-    } else if (plan->kind == FAULT_CLIENT_KILL && on) {
-        if (!process_is_running(cluster->clients[plan->target])) return;
+    } else if (plan->kind == FAULT_SLOW_CUT) {
+        slow_then_cut(cluster, plan, on);
+    } else if (plan->kind == FAULT_CLIENT_KILL) {
+        if (!on || !process_is_running(cluster->clients[plan->target])) return;
         process_kill(cluster->clients[plan->target]);
         workload_user_killed(cluster->workload, plan->target);
         world_event_in(&cluster->client_comebacks[plan->target].event, plan->length_ns);
-    } else if (plan->kind == FAULT_EPOCH && on) {
-        operator_bump_epoch(cluster->operator,(uint64_t) plan->argument + 1);
     } else if (plan->kind >= FAULT_CUT && plan->kind <= FAULT_NET_QUEUE) {
         fault_of_network(cluster, plan, on);
-    } else if (plan->kind != FAULT_POWER_ALL && plan->kind != FAULT_CLIENT_KILL && plan->kind != FAULT_EPOCH) {
+    } else {
         fault_of_daemon(cluster, plan, on);
     }
 }
@@ -473,6 +498,25 @@ static void make_clients(struct cluster *cluster)
     }
 }
 
+/* What the whole run is like: a network of one rack or of a continent, disks that lose all that was not synced or
+   nearly nothing. */
+static void draw_weather(struct cluster *cluster)
+{
+    struct prng *prng = world_prng(cluster->world, WORLD_TOPOLOGY);
+    struct sim_net_faults *net = sim_net_faults(cluster->net);
+    net->delay_ns = (50ull << prng_below(prng, 8)) * WORLD_US;
+    net->jitter_ns = net->delay_ns * prng_between(prng, 1, 4) / 2;
+    static const uint32_t keeps[3] = {0, 500000, 900000};
+    uint32_t keep = keeps[prng_below(prng, 3)];
+    for (uint32_t i = 0; i < cluster->daemons_count; i++) {
+        struct sim_disk_faults *disk = sim_disk_faults(cluster->daemons[i].disk);
+        disk->crash_keep_ppm = keep;
+        disk->crash_tear_ppm = keep ? (1000000 - keep) / 3 : 0;
+        disk->crash_garble_ppm = keep ? (1000000 - keep) / 10 : 0;
+        disk->crash_zero_ppm = keep ? (1000000 - keep) / 10 : 0;
+    }
+}
+
 static struct cluster *cluster_create(const struct cluster_run_options *options, struct cluster_result *result)
 {
     struct cluster *cluster = sim_alloc(sizeof *cluster);
@@ -484,6 +528,7 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
     make_daemons(cluster);
     make_clients(cluster);
     plan_draw(&cluster->plan, cluster->world, &cluster->hosts, options->kinds_allowed);
+    draw_weather(cluster);
     bool clocks = cluster->plan.kinds & (1ull << FAULT_CLOCK_STEP | 1ull << FAULT_CLOCK_RATE);
     for (uint32_t i = 0; i < cluster->daemons_count; i++) {
         process_on_death(cluster->daemons[i].process, daemon_died, cluster);
@@ -493,7 +538,7 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
         cluster->base_offset_us[i] = clocks ? (int64_t)draw - 100000 : 0;
         process_clock_offset(cluster->daemons[i].process, cluster->base_offset_us[i]);
     }
-    cluster->operator= operator_create(cluster->world, cluster->net, cluster->hosts.controllers);
+    cluster->admin = admin_create(cluster->world, cluster->net, cluster->hosts.controllers);
     cluster->watch = watch_create(cluster->world, cluster->daemons, cluster->daemons_count);
     world_event_init(&cluster->stops, cluster->world, stops_event);
     world_event_in(&cluster->stops, 10 * WORLD_MS);
@@ -507,7 +552,7 @@ static void cluster_destroy(struct cluster *cluster)
         process_destroy(cluster->daemons[i].process);
     for (uint32_t i = 0; i < cluster->hosts.clients; i++)
         process_destroy(cluster->clients[i]);
-    operator_destroy(cluster->operator);
+    admin_destroy(cluster->admin);
     workload_destroy(cluster->workload);
     sim_net_destroy(cluster->net);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)

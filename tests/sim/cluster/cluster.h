@@ -1,5 +1,5 @@
 /*
- * cluster: one simulated run: controllers, nodes, routers, clients and an operator, their disks and network, the plan
+ * cluster: one simulated run: controllers, nodes, routers, clients and an admin, their disks and network, the plan
  * of faults, and the judgement. Everything follows from the seed.
  */
 #ifndef TRILLIUM_TESTS_SIM_CLUSTER_CLUSTER_H
