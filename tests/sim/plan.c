@@ -19,6 +19,7 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_POWER] = {"power", 400000, 3, 500, 10000, 0, 0},
     [FAULT_POWER_ALL] = {"power-all", 350000, 2, 500, 3000, 0, 0},
     [FAULT_POWER_CONTROLLERS] = {"power-controllers", 250000, 3, 100, 2000, 0, 0},
+    [FAULT_TORN] = {"torn-elections", 250000, 2, 8000, 20000, 0, 2},
     [FAULT_SLOW_CUT] = {"slow-cut", 350000, 5, 200, 4000, 50, 400},
     [FAULT_STOP] = {"stop", 300000, 2, 500, 5000, 0, 0},
     [FAULT_PAUSE] = {"pause", 300000, 3, 100, 6000, 0, 0},

@@ -21,6 +21,7 @@ enum fault_kind {
     FAULT_POWER,             /* power cut of a daemon's host, back after the length */
     FAULT_POWER_ALL,         /* of all daemons at once */
     FAULT_POWER_CONTROLLERS, /* of all controllers at once */
+    FAULT_TORN,              /* elections of three controllers (cluster/torn.h) */
     FAULT_SLOW_CUT,          /* a very slow disk for the length, then a power cut of that host, back within a second */
     FAULT_STOP,              /* SIGTERM: an orderly stop, restarted after the length */
     FAULT_PAUSE,             /* SIGSTOP for the length */

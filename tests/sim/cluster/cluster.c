@@ -10,6 +10,7 @@
 #include "tests/sim/client_session.h"
 #include "tests/sim/cluster/daemons.h"
 #include "tests/sim/cluster/admin.h"
+#include "tests/sim/cluster/torn.h"
 #include "tests/sim/cluster/watch.h"
 #include "tests/sim/sim_mem.h"
 #include "tests/sim/sim_net.h"
@@ -50,6 +51,7 @@ struct cluster {
     const char *routers[CLIENTS_MAX];
     struct admin *admin;
     struct watch *watch;
+    struct torn *torn;
     struct workload *workload;
     struct plan plan;
     struct fault faults[PLAN_EVENTS_MAX];
@@ -285,6 +287,11 @@ static void slow_then_cut(struct cluster *cluster, const struct plan_event *plan
     if (!on) end_process(cluster, plan->target, FAULT_POWER, back_ns);
 }
 
+static void cut_controller(void *context, uint32_t controller, uint64_t length_ns)
+{
+    end_process(context, controller, FAULT_POWER, length_ns);
+}
+
 /* Not faults: what daemons are asked to do. */
 static void errand(struct cluster *cluster, const struct plan_event *plan)
 {
@@ -310,6 +317,9 @@ static void fault_happens(struct cluster *cluster, const struct plan_event *plan
         uint32_t count = plan->kind == FAULT_POWER_ALL ? cluster->daemons_count : cluster->hosts.controllers;
         for (uint32_t i = 0; i < count && on; i++)
             end_process(cluster, i, FAULT_POWER, plan->length_ns + i * 50 * WORLD_MS);
+    } else if (plan->kind == FAULT_TORN) {
+        if (on && cluster->hosts.controllers == 3) torn_begin(cluster->torn, (uint32_t)plan->argument);
+        if (!on) torn_end(cluster->torn);
     } else if (plan->kind == FAULT_SLOW_CUT) {
         slow_then_cut(cluster, plan, on);
     } else if (plan->kind == FAULT_CLIENT_KILL) {
@@ -340,6 +350,7 @@ static void heal(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->plan.events_count; i++)
         world_event_cancel(&cluster->faults[i].event);
+    torn_end(cluster->torn);
     struct sim_net_faults *net = sim_net_faults(cluster->net);
     *net = (struct sim_net_faults){.delay_ns = net->delay_ns, .jitter_ns = net->jitter_ns};
     sim_net_heal(cluster->net);
@@ -539,6 +550,7 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
         process_clock_offset(cluster->daemons[i].process, cluster->base_offset_us[i]);
     }
     cluster->admin = admin_create(cluster->world, cluster->net, cluster->hosts.controllers);
+    cluster->torn = torn_create(cluster->world, cluster->net, cluster->daemons, cut_controller, cluster);
     cluster->watch = watch_create(cluster->world, cluster->daemons, cluster->daemons_count);
     world_event_init(&cluster->stops, cluster->world, stops_event);
     world_event_in(&cluster->stops, 10 * WORLD_MS);
@@ -548,6 +560,7 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
 static void cluster_destroy(struct cluster *cluster)
 {
     watch_destroy(cluster->watch);
+    torn_destroy(cluster->torn);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
         process_destroy(cluster->daemons[i].process);
     for (uint32_t i = 0; i < cluster->hosts.clients; i++)
