@@ -19,7 +19,7 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_POWER] = {"power", 400000, 3, 500, 10000, 0, 0},
     [FAULT_POWER_ALL] = {"power-all", 350000, 2, 500, 3000, 0, 0},
     [FAULT_POWER_CONTROLLERS] = {"power-controllers", 250000, 3, 100, 2000, 0, 0},
-    [FAULT_TORN] = {"torn-elections", 250000, 2, 8000, 20000, 0, 2},
+    [FAULT_TORN] = {"torn-elections", 450000, 3, 8000, 20000, 0, 2},
     [FAULT_SLOW_CUT] = {"slow-cut", 350000, 5, 200, 4000, 50, 400},
     [FAULT_STOP] = {"stop", 300000, 2, 500, 5000, 0, 0},
     [FAULT_PAUSE] = {"pause", 300000, 3, 100, 6000, 0, 0},
@@ -33,8 +33,8 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_NET_SPIKE] = {"net-spike", 300000, 3, 2000, 15000, 1000, 100000},
     [FAULT_NET_RESET] = {"net-reset", 200000, 2, 2000, 15000, 100, 5000},
     [FAULT_NET_QUEUE] = {"net-queue", 200000, 2, 2000, 15000, 100, 10000},
-    [FAULT_DISK_READ] = {"disk-read", 200000, 2, 500, 8000, 100, 20000},
-    [FAULT_DISK_FLIP] = {"disk-flip", 200000, 2, 500, 8000, 100, 20000},
+    [FAULT_DISK_READ] = {"disk-read", 200000, 2, 500, 8000, 100, 10000},
+    [FAULT_DISK_FLIP] = {"disk-flip", 200000, 2, 500, 8000, 100, 10000},
     [FAULT_DISK_SYNC] = {"disk-sync", 200000, 1, 500, 3000, 1000, 50000},
     [FAULT_DISK_WRITE] = {"disk-write", 200000, 1, 500, 3000, 1000, 50000},
     [FAULT_DISK_SLOW] = {"disk-slow", 300000, 3, 500, 10000, 5, 300},
@@ -85,6 +85,8 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
         break;
     case FAULT_DISK_READ:
     case FAULT_DISK_FLIP:
+        event->target = hosts->controllers + hosts->bad_node;
+        break;
     case FAULT_DISK_WRITE:
     case FAULT_DISK_FULL:
     case FAULT_FLUSH:

@@ -71,6 +71,7 @@ struct plan {
 /* Hosts as the cluster numbers them: controllers, nodes, routers, clients. */
 struct plan_hosts {
     uint32_t controllers, nodes, routers, clients;
+    uint32_t bad_node; /* the one whose disk fails in ways that may cost it replicas, so that a quorum never does */
 };
 static inline uint32_t plan_daemons(const struct plan_hosts *hosts)
 {

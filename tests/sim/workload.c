@@ -44,7 +44,8 @@ struct user {
 
 /* Where reading everything stands. */
 struct reading {
-    bool on, done, inspect;
+    enum history_level level;
+    bool done, inspect;
     uint32_t channel;
     uint64_t after; /* last id read of the channel; 0: none */
     uint32_t scan;
@@ -400,7 +401,7 @@ static void reading_step(struct world_event *event)
     }
     lane->call.rows_count = 0;
     lane->call.op = (struct history_op){.kind = HISTORY_LIST,
-        .level = HISTORY_ALL,
+        .level = (uint8_t)reading->level,
         .client = 1000,
         .session = 1000,
         .channel = workload->channels[reading->channel].id,
@@ -411,6 +412,15 @@ static void reading_step(struct world_event *event)
         .scan = reading->scan};
     if (reading->inspect) lane->call.op = (struct history_op){.kind = HISTORY_VIEW, .channel = lane->call.op.channel};
     lane_send(lane);
+}
+
+static void next_channel(struct workload *workload)
+{
+    struct reading *reading = &workload->reading;
+    reading->inspect = false;
+    reading->after = 0;
+    reading->scan = ++workload->scans;
+    reading->channel++;
 }
 
 static void read_page(struct workload *workload, struct sim_call *call)
@@ -424,7 +434,8 @@ static void read_page(struct workload *workload, struct sim_call *call)
         return;
     }
     if (call->rows_count) reading->after = call->rows[call->rows_count - 1].id;
-    reading->inspect = !call->op.more;
+    reading->inspect = !call->op.more && reading->level == HISTORY_ALL;
+    if (!call->op.more && !reading->inspect) next_channel(workload);
 }
 
 static void reading_done(struct sim_call *call)
@@ -438,18 +449,15 @@ static void reading_done(struct sim_call *call)
         if (call->op.state != HISTORY_PRESENT)
             world_fail(workload->world, "R6", "replicas of channel %" PRIu64 " differ after everything was read at ALL",
                 call->op.channel);
-        reading->inspect = false;
-        reading->after = 0;
-        reading->scan = ++workload->scans;
-        reading->channel++;
+        next_channel(workload);
     }
     world_event_in(&reading->lane.next, call->op.outcome == HISTORY_OK ? WORLD_MS : 200 * WORLD_MS);
 }
 
-void workload_read_all(struct workload *workload)
+void workload_read_all(struct workload *workload, enum history_level level)
 {
     struct reading *reading = &workload->reading;
-    *reading = (struct reading){.on = true, .scan = ++workload->scans};
+    *reading = (struct reading){.level = level, .scan = ++workload->scans};
     reading->lane.user = &workload->users[0];
     reading->lane.call.done = reading_done;
     reading->lane.call.context = workload;

@@ -48,9 +48,10 @@ void workload_user_killed(struct workload *workload, uint32_t user);
 void workload_user_start(struct workload *workload, uint32_t user);
 uint32_t workload_under_way(const struct workload *workload);
 
-/* Reads every channel from oldest to newest at ALL, then compares what its replicas hold; again and again until all of
-   it worked. workload_is_read tells when; replicas that differ after a channel was read fail the world. */
-void workload_read_all(struct workload *workload);
+/* Reads every channel from oldest to newest at the level and, when that is ALL, compares what its replicas hold; again
+   and again until all of it worked. workload_is_read tells when; replicas that differ after a channel was read fail the
+   world. */
+void workload_read_all(struct workload *workload, enum history_level level);
 bool workload_is_read(const struct workload *workload);
 
 const struct history *workload_history(const struct workload *workload);

