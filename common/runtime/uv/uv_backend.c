@@ -1,6 +1,8 @@
 #include "common/runtime/uv/uv_backend.h"
 
 #include <stdbool.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "common/base/check.h"
@@ -18,7 +20,10 @@ struct uv_backend {
     struct reactor *reactor;
     int root_fd;
     uv_loop_t loop;
-    uv_async_t async;
+    /* Not a uv_async_t: woken before its sender is done, it spins for tens of microseconds until that one runs again.
+     */
+    int wake_fd;
+    uv_poll_t wake;
     uv_timer_t timer;
     bool looked;      /* the loop ran since the last poll */
     struct list done; /* requests that the pool has finished */
@@ -38,9 +43,14 @@ static struct uv_backend *of(struct backend *backend)
     return CONTAINER_OF(backend, struct uv_backend, backend);
 }
 
-static void on_async(uv_async_t *async)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
-    (void)async;
+    (void)status;
+    (void)events;
+    struct uv_backend *backend = CONTAINER_OF(wake, struct uv_backend, wake);
+    uint64_t count;
+    /* Nothing to read: somebody's wake was read with an earlier one. */
+    if (read(backend->wake_fd, &count, sizeof count) != (ssize_t)sizeof count) return;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -102,17 +112,20 @@ static void uv_wait(struct backend *base, uint64_t until_ns)
 
 static void uv_wake(struct backend *base)
 {
-    uv_async_send(&of(base)->async);
+    uint64_t one = 1;
+    /* It cannot fail before 2^64 - 1 wakes were not read. */
+    CHECK(write(of(base)->wake_fd, &one, sizeof one) == (ssize_t)sizeof one);
 }
 
 static void uv_destroy(struct backend *base)
 {
     struct uv_backend *backend = of(base);
     CHECK(list_is_empty(&backend->done));
-    uv_close((uv_handle_t *)&backend->async, NULL);
+    uv_close((uv_handle_t *)&backend->wake, NULL);
     uv_close((uv_handle_t *)&backend->timer, NULL);
     uv_run(&backend->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&backend->loop) == 0);
+    close(backend->wake_fd);
     struct list *node;
     while ((node = list_pop_front(&backend->idle)) != NULL)
         mem_free(CONTAINER_OF(node, struct work, link));
@@ -135,7 +148,10 @@ struct backend *uv_backend_create(struct reactor *reactor, int root_fd)
     list_init(&backend->done);
     list_init(&backend->idle);
     CHECK(uv_loop_init(&backend->loop) == 0);
-    CHECK(uv_async_init(&backend->loop, &backend->async, on_async) == 0);
+    backend->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK(backend->wake_fd >= 0);
+    CHECK(uv_poll_init(&backend->loop, &backend->wake, backend->wake_fd) == 0);
+    CHECK(uv_poll_start(&backend->wake, UV_READABLE, on_wake) == 0);
     CHECK(uv_timer_init(&backend->loop, &backend->timer) == 0);
     return &backend->backend;
 }
