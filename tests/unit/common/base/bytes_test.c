@@ -4,6 +4,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/hash.h"
+#include "common/base/prng.h"
 #include "common/base/mem.h"
 #include "common/base/status.h"
 
@@ -58,6 +59,26 @@ Test(bytes, a_writer_without_room_writes_nothing_more)
     write_u8(&writer, 1);
     cr_assert_not(writer_ok(&writer));
     cr_assert_eq(space[0], 0);
+}
+
+/* Pieces this short do not take the way of long inputs. */
+static uint32_t crc_in_pieces(const uint8_t *data, size_t size)
+{
+    uint32_t crc = 0;
+    for (size_t at = 0; at < size; at += 100)
+        crc = crc32c(crc, data + at, size - at < 100 ? size - at : 100);
+    return crc;
+}
+
+Test(hash, crc32c_of_long_inputs_is_that_of_their_pieces)
+{
+    static uint8_t data[9000];
+    struct prng prng = prng_seeded(7);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)prng_next(&prng);
+    for (size_t size = 1400; size < sizeof data; size += 61)
+        for (size_t from = 0; from < 9 && from + size <= sizeof data; from++)
+            cr_assert_eq(crc32c(0, data + from, size), crc_in_pieces(data + from, size), "%zu at %zu", size, from);
 }
 
 Test(hash, crc32c_has_its_published_value)
