@@ -106,8 +106,10 @@ static void broken(struct import *import, uint64_t line, const struct ndjson_err
 {
     import->counts.broken++;
     name_line(import, line, error->field, error->problem);
-    tracker_settle(&import->tracker, line);
-    if (import->is_strict) stop(import, EXIT_FAILED);
+    if (import->is_strict)
+        stop(import, EXIT_FAILED); /* not settled: the next import stops here again */
+    else
+        tracker_settle(&import->tracker, line);
 }
 
 /* ---- slots ---- */
@@ -180,7 +182,8 @@ static bool is_for_good(int status)
 static void settle(struct import *import, struct slot *slot)
 {
     enum trillium_class class = trillium_class_of(slot->status);
-    tracker_settle(&import->tracker, slot->line);
+    bool stored = class == TRILLIUM_DONE || class == TRILLIUM_FINAL;
+    if (stored || !import->is_strict) tracker_settle(&import->tracker, slot->line);
     if (class == TRILLIUM_DONE) {
         import->counts.stored++;
     } else if (class == TRILLIUM_FINAL) {
