@@ -1,9 +1,10 @@
 """Up, status, down and the states in between: what ./dev says and does."""
 import os
 import re
+import shutil
 import socket
 
-from harness import check, run, Cluster
+from harness import Cluster, check, counts, run
 
 
 def fresh(cluster):
@@ -95,6 +96,8 @@ def other_shards(cluster, verify):
 
 
 def wiped(cluster):
+    if counts.failed:
+        shutil.copytree(os.path.join(cluster.directory, "logs"), cluster.directory + ".logs", dirs_exist_ok=True)
     down(cluster, "--wipe")
     check(not os.path.exists(os.path.join(cluster.directory, "data")), "down --wipe deletes the data")
     status = cluster.dev("status")
