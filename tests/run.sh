@@ -156,6 +156,7 @@ kind_cluster() {
     return 0
   fi
   run_build release || return 0
+  [ $# -gt 0 ] || run_counted "bench selftest" 60 bench/run selftest
   [ $# -eq 0 ] || verbose=1
   run_counted cluster 900 tests/cluster/run "$@"
 }
