@@ -197,7 +197,7 @@ daemon_start() {
   conf_write "$name" >"$dir/conf/$name.yaml"
   # Words of an earlier crash are kept once; a running daemon logs to its own, bounded file.
   [ ! -s "$dir/logs/$name.out" ] || mv "$dir/logs/$name.out" "$dir/logs/$name.out.1"
-  setsid "$program" --config "$dir/conf/$name.yaml" </dev/null >"$dir/logs/$name.out" 2>&1 9>&- &
+  setsid "$program" --config "$dir/conf/$name.yaml" </dev/null >"$dir/logs/$name.out" 2>&1 8>&- 9>&- &
   pid=$!
   echo "$pid $(start_of "$pid" || echo 0)" >"$dir/pids/$name"
 }
@@ -325,6 +325,9 @@ up() {
   mkdir -p "$dir"
   exec 9>"$dir/lock"
   flock -n 9 || die "another ./dev up or down works on $dir"
+  # Two that start at once must not choose the same addresses: the second chooses when the first listens.
+  exec 8>"/tmp/trillium-up-$(id -u).lock"
+  flock 8
   shape_choose
   for name in $(names); do
     code=0
@@ -351,6 +354,7 @@ up() {
   msgctl_write >"$dir/msgctl.yaml"
   for name in "${start[@]}"; do daemon_start "$name"; done
   wait_ready $(names) || exit 1
+  exec 8>&-
   echo "dev: up in $SECONDS s"
   hints
 }
