@@ -199,6 +199,7 @@ daemon_start() {
   [ ! -s "$dir/logs/$name.out" ] || mv "$dir/logs/$name.out" "$dir/logs/$name.out.1"
   setsid "$program" --config "$dir/conf/$name.yaml" </dev/null >"$dir/logs/$name.out" 2>&1 8>&- 9>&- &
   pid=$!
+  disown "$pid" # the shell says nothing when it is killed
   echo "$pid $(start_of "$pid" || echo 0)" >"$dir/pids/$name"
 }
 
