@@ -57,7 +57,7 @@ struct cluster {
     struct fault faults[PLAN_EVENTS_MAX];
     struct world_event stops; /* looks after orderly stops */
     uint64_t stop_begun_ns[DAEMONS_MAX];
-    bool deaths_allowed, ending;
+    bool deaths_allowed, healed, ending;
     struct cluster_result *result;
 };
 
@@ -169,6 +169,7 @@ static void finish_stops(struct cluster *cluster)
         if (!daemon->stopping || !process_is_running(daemon->process)) continue;
         if (daemon->stopped) {
             daemon_finish(daemon);
+            if (cluster->healed && !cluster->ending) world_event_in(&cluster->comebacks[i].event, 0);
         } else if (now - cluster->stop_begun_ns[i] > STOP_NS) {
             /* systemd would kill it. Only when nothing disturbs it is that a failure. */
             if (cluster->ending) world_fail(cluster->world, "stop", "%s did not stop within 10 s", daemon->name);
@@ -356,6 +357,7 @@ static void heal(struct cluster *cluster)
     *net = (struct sim_net_faults){.delay_ns = net->delay_ns, .jitter_ns = net->jitter_ns};
     sim_net_heal(cluster->net);
     world_trace(cluster->world, "heal", "all faults end", 0, 0);
+    cluster->healed = true;
     for (uint32_t i = 0; i < cluster->daemons_count; i++) {
         struct daemon *daemon = &cluster->daemons[i];
         struct sim_disk_faults *disk = sim_disk_faults(daemon->disk);
