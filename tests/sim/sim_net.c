@@ -330,18 +330,27 @@ static void deliver_up(struct side *to)
     side_gone(to);
 }
 
-static void deliver_frame(struct side *to, const struct note *note)
+/* The frame in the receiver's memory; NULL: it breaks the pipe. */
+static struct link_buffer *frame_of(struct side *to, const struct note *note)
 {
-    struct link_end *end = to->end;
-    if (note->size > end->options.frame_bytes_max) {
+    if (note->size > to->end->options.frame_bytes_max) {
         world_trace(to->pipe->net->world, host_name(to->host), "frame too large", to->base.id, note->size);
-        pipe_break(to->pipe);
-        return;
+        return NULL;
     }
     struct link_buffer *buffer = link_buffer_create(&to->host->net, note->size);
     memcpy(buffer->data, note->data, note->size);
     buffer->size = note->size;
     buffer->reply_to = note->reply_to;
+    return buffer;
+}
+
+static void deliver_frame(struct side *to, struct link_buffer *buffer)
+{
+    struct link_end *end = to->end;
+    if (!buffer) {
+        pipe_break(to->pipe);
+        return;
+    }
     to->received = true;
     end->handler->frame(end->context, &to->base, buffer);
 }
@@ -356,24 +365,26 @@ static void deliver_down(struct side *to)
     if (accepted) end->handler->down(end->context, &to->base);
 }
 
-/* Inside the process and in a turn of the reactor. The handler may close anything. */
+/* Inside the process and in a turn of the reactor. The handler may close anything, or die: nothing of the simulator's
+   is held while it runs. */
 static void note_deliver(struct process_delivery *delivery)
 {
     struct note *note = CONTAINER_OF(delivery, struct note, delivery);
     struct side *to = note->to;
     struct pipe *pipe = to->pipe;
+    enum note_kind kind = note->kind;
     CHECK(to->end != NULL);
-    list_remove(&note->link);
-    if (note->kind == NOTE_FRAME) to->frames--;
+    bool wanted = kind == NOTE_FRAME && to->accepted;
+    struct link_buffer *buffer = wanted ? frame_of(to, note) : NULL;
     pipe->busy++;
-    if (note->kind == NOTE_UP)
+    note_free(note);
+    if (kind == NOTE_UP)
         deliver_up(to);
-    else if (note->kind == NOTE_FRAME && to->accepted)
-        deliver_frame(to, note);
-    else if (note->kind == NOTE_DOWN)
+    else if (wanted)
+        deliver_frame(to, buffer);
+    else if (kind == NOTE_DOWN)
         deliver_down(to);
     pipe->busy--;
-    mem_free(note);
     pipe_release(pipe);
 }
 
