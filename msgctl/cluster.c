@@ -1,5 +1,8 @@
 #include "msgctl/cluster.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "common/rpc/methods.h"
 
 static const Trillium__V1__NodeStatusCall node_status_call = TRILLIUM__V1__NODE_STATUS_CALL__INIT;
@@ -52,4 +55,15 @@ void cluster_gather(struct admin *admin, bool with_daemons, struct cluster *out)
         out->daemons[out->count++] = out->info->daemons[i];
     if (!out->info) name_routers(admin, routers, out);
     if (with_daemons) ask_daemons(admin, out);
+}
+
+bool cluster_is_named(const Trillium__V1__DaemonInfo *daemon, const char *text)
+{
+    bool is_node = daemon->role == TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE;
+    const char *word = is_node ? "node" : "router";
+    char id[16];
+    snprintf(id, sizeof id, "%u", daemon->id);
+    size_t size = strlen(text), skip = strncmp(text, word, strlen(word)) == 0 ? strlen(word) : 0;
+    if (strcmp(text + skip, id) == 0 || strcmp(text, daemon->address) == 0) return true;
+    return strncmp(daemon->address, text, size) == 0 && daemon->address[size] == ':';
 }

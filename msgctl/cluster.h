@@ -31,4 +31,7 @@ static inline const Trillium__V1__RouterStatusAnswer *cluster_router(const struc
     return cluster->daemons[i]->role == TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_ROUTER ? cluster->asks[i].answer : NULL;
 }
 
+/* True when text names the daemon: its number, with or without the word before it, or its address ("127.0.2.1"). */
+bool cluster_is_named(const Trillium__V1__DaemonInfo *daemon, const char *text);
+
 #endif

@@ -454,7 +454,10 @@ static enum exit_code resume(struct import *import)
     }
     if (status != STATUS_OK) cli_say(import->cli, "%s; the import cannot be resumed", why);
     if (status != STATUS_OK || cli_has(import->cli, "--restart")) return EXIT_DONE;
-    if (checkpoint_load(&import->checkpoint, &import->tracker, &import->counts) != STATUS_OK) return EXIT_DONE;
+    status = checkpoint_load(&import->checkpoint, &import->tracker, &import->counts);
+    if (status == STATUS_BAD_REQUEST)
+        cli_say(import->cli, "%s cannot be understood; beginning anew, which doubles nothing", import->checkpoint.path);
+    if (status != STATUS_OK) return EXIT_DONE;
     import->counts_before = import->counts;
     char text[32];
     cli_say(import->cli, "going on after %s lines of an earlier import", output_count(settled(&import->counts), text));

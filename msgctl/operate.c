@@ -22,12 +22,8 @@ static bool is_node(const Trillium__V1__DaemonInfo *daemon)
 /* True when the arguments name the node, or none at all. */
 static bool is_chosen(const struct cli *cli, const Trillium__V1__DaemonInfo *daemon)
 {
-    for (unsigned i = 0; i < cli->arguments_count; i++) {
-        const char *text = cli->arguments[i];
-        uint64_t id;
-        if (!cli_u64(cli, "NODE", strncmp(text, "node", 4) == 0 ? text + 4 : text, &id)) return false;
-        if (id == daemon->id) return true;
-    }
+    for (unsigned i = 0; i < cli->arguments_count; i++)
+        if (cluster_is_named(daemon, cli->arguments[i])) return true;
     return cli->arguments_count == 0;
 }
 

@@ -340,19 +340,17 @@ static void print_node(const Trillium__V1__DaemonInfo *daemon, const Trillium__V
 
 static enum exit_code run_node_info(struct cli *cli)
 {
-    uint64_t id;
     const char *text = cli->arguments[0];
-    if (!cli_u64(cli, "NODE", strncmp(text, "node", 4) == 0 ? text + 4 : text, &id)) return EXIT_USAGE;
     struct admin *admin = admin_open(cli);
     if (!admin) return EXIT_USAGE;
     struct cluster cluster;
     cluster_gather(admin, true, &cluster);
     enum exit_code code = need_info(cli, &cluster);
     size_t i = 0;
-    while (i < cluster.count && !(is_node(cluster.daemons[i]) && cluster.daemons[i]->id == id))
+    while (i < cluster.count && !(is_node(cluster.daemons[i]) && cluster_is_named(cluster.daemons[i], text)))
         i++;
     if (code == EXIT_DONE && i == cluster.count) {
-        cli_say(cli, "there is no node %llu; msgctl node list names them", (unsigned long long)id);
+        cli_say(cli, "there is no node %s; msgctl node list names them", text);
         code = EXIT_FAILED;
     }
     if (code == EXIT_DONE && cli->is_json) output_json(node_json(cluster.daemons[i], cluster_node(&cluster, i)));
@@ -446,6 +444,7 @@ const struct command cluster_commands[] = {
     {.name = "node info",
         .arguments = "NODE",
         .summary = "Shows one node, shard by shard",
+        .help = "NODE is its number, which controllers gave it, or its address.",
         .arguments_min = 1,
         .arguments_max = 1,
         .run = run_node_info},
