@@ -31,7 +31,8 @@ class Corpus:
     def verify(self, cluster, when, level="quorum", probes=12):
         write_model(self.model_path, ((c, i, m["author_id"], m["content"]) for (c, i), m in self.model.items()))
         result = cluster.client("verify", "--file", self.model_path, "--probes", probes, "--level", level, seconds=300)
-        check(result.code == 0, f"{when}: list, before, after and around agree with the model in {len(self.channels())} channels"
+        check(result.code == 0,
+              f"{when}: list, before, after and around agree with the model in {len(self.channels())} channels"
               f" ({' '.join(result.out.split())})", result)
 
     def export_equals(self, cluster, when):
@@ -52,7 +53,8 @@ class Corpus:
         wrong += [f"{k}: {got.get(k)}" for k, text in self.changed.items()
                   if k in self.model and (got.get(k, {}).get("content") != text or "edited_at" not in got[k])][:5]
         wrong += [f"{k}: should not be there" for k in got if k not in self.model][:5]
-        check(result.code == 0 and not wrong and not double, f"{when}: the export is exactly the set of {len(self.model)} messages",
+        check(result.code == 0 and not wrong and not double,
+              f"{when}: the export is exactly the set of {len(self.model)} messages",
               result.err + "\n".join(wrong) + f"\n{double} twice")
 
 
@@ -60,7 +62,8 @@ def import_resumed(cluster, corpus):
     """An import that Ctrl-C ends, gone on with by the same command: nothing is sent twice, nothing is left out."""
     rate = max(2000, len(corpus.lines) // 4)
     process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate)],
-                               env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                               env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               stdin=subprocess.DEVNULL)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     try:
@@ -68,7 +71,8 @@ def import_resumed(cluster, corpus):
     except subprocess.TimeoutExpired:
         process.kill()
         said = "it did not end within 30 s: " + process.communicate()[0].decode(errors="replace")
-    check(process.returncode not in (0, -9) and "goes on from here" in said, "Ctrl-C drains an import and says how to go on", said)
+    check(process.returncode not in (0, -9) and "goes on from here" in said,
+          "Ctrl-C drains an import and says how to go on", said)
     before = sum(cluster.metric(name, "trillium_router_calls_total") for name in cluster.names("router"))
     result = cluster.msgctl("import", corpus.path, seconds=300)
     after = sum(cluster.metric(name, "trillium_router_calls_total") for name in cluster.names("router"))
@@ -146,30 +150,36 @@ def channel_list(cluster, corpus):
     listed = [c["channel_id"] for c in cluster.json("channel", "list", seconds=60).get("channels", [])]
     ours = {m["channel_id"] for m in corpus.lines}
     check({c for c in listed if c in ours} == set(corpus.channels()) and len(listed) == len(set(listed)),
-          "channel list shows the channels that hold messages, each once", f"{len(listed)} listed, {len(corpus.channels())} wanted")
+          "channel list shows the channels that hold messages, each once",
+          f"{len(listed)} listed, {len(corpus.channels())} wanted")
 
 
 def sizes_at_their_limits(cluster):
     """64 KiB go in, one byte more is refused; empty is not absent."""
     def line(message, content):
-        return json.dumps({"channel_id": "78", "message_id": str(message), "author_id": "1", "content": content}, ensure_ascii=False)
+        return json.dumps({"channel_id": "78", "message_id": str(message), "author_id": "1", "content": content},
+                          ensure_ascii=False)
 
     first = 700000000000000000
-    largest = [line(first, "x" * 65536), line(first + 64, "𝔘" * 16384), line(first + 128, ""), line(first + 192, "nul \x00 and \x1b")]
+    largest = [line(first, "x" * 65536), line(first + 64, "𝔘" * 16384), line(first + 128, ""),
+               line(first + 192, "nul \x00 and \x1b")]
     result = cluster.msgctl("import", "-", stdin="\n".join(largest).encode() + b"\n")
     listed = cluster.msgctl("export", 78)
     got = {json.loads(text)["message_id"]: json.loads(text)["content"] for text in listed.out.splitlines()}
     wanted = {json.loads(text)["message_id"]: json.loads(text)["content"] for text in largest}
     check(result.code == 0 and got == wanted, "contents at their limits come back as they were", result)
-    bad = [line(first + 256, "x" * 65537), "{broken", line(first + 320, "fine"), '{"channel_id": "78", "message_id": "0", "author_id": "1"}']
+    bad = [line(first + 256, "x" * 65537), "{broken", line(first + 320, "fine"),
+           '{"channel_id": "78", "message_id": "0", "author_id": "1"}']
     result = cluster.msgctl("import", "-", stdin="\n".join(bad).encode() + b"\n")
     check(result.code == 1 and all(f"line {n}" in result.text for n in (1, 2, 4)) and "3 broken" in result.text + " ",
           "broken lines are named by number and counted, the others are stored", result)
     check(cluster.msgctl("message", "get", 78, first + 320).code == 0, "the whole line among them is stored")
     strict = cluster.msgctl("import", "-", "--strict", stdin=("{broken\n" + line(first + 384, "later") + "\n").encode())
-    check(strict.code == 1 and cluster.msgctl("message", "get", 78, first + 384).code != 0, "--strict stops at the first broken line", strict)
+    check(strict.code == 1 and cluster.msgctl("message", "get", 78, first + 384).code != 0,
+          "--strict stops at the first broken line", strict)
     big = cluster.msgctl("message", "send", 78, "y" * 65537)
-    check(big.code != 0 and big.err.strip() != "", "message send refuses a content above the limit with a sentence", big)
+    check(big.code != 0 and big.err.strip() != "", "message send refuses a content above the limit with a sentence",
+          big)
 
 
 def replicas(cluster, corpus, when, most=30):
@@ -180,14 +190,18 @@ def replicas(cluster, corpus, when, most=30):
 def commands(cluster):
     """status says what is wrong first; the others tell the rest."""
     status = cluster.msgctl("status")
-    check(status.code == 0 and cluster.json("status").get("ok") is True, "msgctl status of a whole cluster: nothing is wrong", status)
+    check(status.code == 0 and cluster.json("status").get("ok") is True,
+          "msgctl status of a whole cluster: nothing is wrong", status)
     for words in (("node", "list"), ("cluster", "info"), ("ring", "owners", 42)):
         said = cluster.msgctl(*words)
-        check(said.code == 0 and said.out.strip() and cluster.json(*words), f"msgctl {' '.join(map(str, words))}, also as JSON", said)
-    unreachable = cluster.msgctl("message", "list", 1, "--routers", "127.255.0.1", "--controllers", "127.255.0.1", "--deadline", "2s")
+        check(said.code == 0 and said.out.strip() and cluster.json(*words),
+              f"msgctl {' '.join(map(str, words))}, also as JSON", said)
+    unreachable = cluster.msgctl("message", "list", 1, "--routers", "127.255.0.1", "--controllers", "127.255.0.1",
+                                 "--deadline", "2s")
     check(unreachable.code == 5, "msgctl exits with 5 when nobody can be reached", unreachable)
     usage = cluster.msgctl("mesage", "list", 1)
-    check(usage.code == 2 and "message list" in usage.text, "a command that does not exist: exit 2 and the nearest one", usage)
+    check(usage.code == 2 and "message list" in usage.text, "a command that does not exist: exit 2 and the nearest one",
+          usage)
 
 
 def files(cluster):
@@ -195,7 +209,8 @@ def files(cluster):
     root, found = cluster.data("node1"), []
     for folder, _, names in os.walk(root):
         found += [os.path.join(folder, name) for name in names]
-    found = [path for path in sorted(found) if os.path.relpath(path, root).split(os.sep)[0] in ("identity", "log", "ranges", "view")
+    found = [path for path in sorted(found)
+             if os.path.relpath(path, root).split(os.sep)[0] in ("identity", "log", "ranges", "view")
              and not path.endswith(".new")]
     tables = [path for path in found if path.endswith(".sst")][:6]
     manifests = [path for path in found if "/MANIFEST-" in path][:4]
@@ -207,6 +222,7 @@ def files(cluster):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         wrong = [line for line in pool.map(look, chosen) if line]
-    check(not wrong and len(manifests) > 0, f"msgctl file check: {len(chosen)} files of a stopped node are whole", "\n".join(wrong))
+    check(not wrong and len(manifests) > 0, f"msgctl file check: {len(chosen)} files of a stopped node are whole",
+          "\n".join(wrong))
     dumped = cluster.msgctl("file", "dump", (tables + manifests)[0])
     check(dumped.code == 0 and dumped.out.strip(), "msgctl file dump shows what is in one", dumped)

@@ -12,7 +12,8 @@ SUSPECTED = " replica.suspect "
 
 def goes_on(storm, statement, since, until):
     writes, reads = storm.done(since, until)
-    check(writes > 20 and reads > 20, f"{statement}: the load goes on ({writes} writes, {reads} reads)", storm.failures()[-10:])
+    check(writes > 20 and reads > 20, f"{statement}: the load goes on ({writes} writes, {reads} reads)",
+          storm.failures()[-10:])
 
 
 def no_failure(storm, statement, since=0.0, until=float("inf")):
@@ -53,7 +54,8 @@ def killed_all(cluster, lifecycle):
     lifecycle.half_a_cluster(cluster, cluster.names())
     back = time.monotonic()
     check(wait_until(lambda: cluster.metric("router1", "trillium_router_calls_total") +
-                     cluster.metric("router2", "trillium_router_calls_total") > 100, 20), "after kill -9 of all eight the load goes on")
+                     cluster.metric("router2", "trillium_router_calls_total") > 100, 20),
+                     "after kill -9 of all eight the load goes on")
     time.sleep(1.5)
     check(storm.stop(), "the client ends in order", storm.output)
     goes_on(storm, "after kill -9 of all eight", back, time.monotonic())
@@ -67,7 +69,8 @@ def one_down(cluster):
     check(killed.code == 0, "node3 is killed", killed)
     storm = Storm(cluster)
     both = wait_until(lambda: all(cluster.log(name).count(SUSPECTED) > seen[name] for name in seen), 15)
-    check(both, "both routers suspect it and say so", [re.findall(r".*replica\..*", cluster.log(name))[-5:] for name in seen])
+    check(both, "both routers suspect it and say so",
+          [re.findall(r".*replica\..*", cluster.log(name))[-5:] for name in seen])
     suspected = time.monotonic()
     refused = {name: cluster.metric(name, "trillium_router_failures_total") for name in seen}
     time.sleep(4)
@@ -76,8 +79,10 @@ def one_down(cluster):
     check(storm.stop(), "the client ends in order", storm.output)
     goes_on(storm, "with a node down", suspected, end)
     no_failure(storm, "with a node down, once it is suspected", suspected, end)
-    failed = [line for name in seen for line in re.findall(r".*call\.failed.*", cluster.log(name)) if "method=LEASE" not in line]
-    check(sum(refused.values()) == 0, "with a node down, once it is suspected: no router answers a failure", f"{refused}\n" + "\n".join(failed[-10:]))
+    failed = [line for name in seen for line in re.findall(r".*call\.failed.*", cluster.log(name))
+              if "method=LEASE" not in line]
+    check(sum(refused.values()) == 0, "with a node down, once it is suspected: no router answers a failure",
+          f"{refused}\n" + "\n".join(failed[-10:]))
     started = cluster.dev("start", "node3")
     check(started.code == 0, "node3 starts again", started)
     storm.judge("after a node was down")
@@ -98,9 +103,11 @@ def terminated_in_turn(cluster):
             codes.append(f"{name}: {stopped} {started}")
         time.sleep(0.3)
     check(storm.stop(), "the client ends in order", storm.output)
-    check(not late and not codes, "each daemon ends within 10 s of SIGTERM and starts again", f"{late}\n{''.join(codes)}")
+    check(not late and not codes, "each daemon ends within 10 s of SIGTERM and starts again",
+          f"{late}\n{''.join(codes)}")
     failures = storm.failures()
-    blame = [f"{line} (after SIGTERM to {max((t, n) for n, t in begun.items() if t <= int(line.split()[1]) / 1e6)[1]})" for line in failures[:20]]
+    blame = [f"{line} (after SIGTERM to "
+             f"{max((t, n) for n, t in begun.items() if t <= int(line.split()[1]) / 1e6)[1]})" for line in failures[:20]]
     check(not failures, "SIGTERM to each daemon in turn: no failed request", "\n".join(blame))
     goes_on(storm, "SIGTERM to each daemon in turn", min(begun.values()), time.monotonic())
     storm.judge("after SIGTERM to each in turn")
@@ -116,7 +123,8 @@ def controllers_down(cluster):
     time.sleep(3)
     end = time.monotonic()
     status = cluster.msgctl("status", seconds=30)
-    check(status.code == 0 and "controller" in (status.text.splitlines() or [""])[0], "msgctl status says that first", status)
+    check(status.code == 0 and "controller" in (status.text.splitlines() or [""])[0], "msgctl status says that first",
+          status)
     check(storm.stop(), "the client ends in order", storm.output)
     goes_on(storm, "all controllers down", begin, end)
     no_failure(storm, "all controllers down")
@@ -129,8 +137,10 @@ def controllers_down(cluster):
 def import_survives(cluster, corpus):
     """The import goes on by itself while a node, the leader and a router die and come back."""
     rate = max(1500, len(corpus.lines) // 8)
-    process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate), "--restart"],
-                               env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate),
+                                "--restart"],
+                               env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
     for victim in ("node1", "leader", "router2"):
         name = cluster.leader() if victim == "leader" else victim
         time.sleep(0.8)
@@ -142,14 +152,17 @@ def import_survives(cluster, corpus):
     except subprocess.TimeoutExpired:
         process.kill()
         said = "it did not end: " + process.communicate()[0].decode(errors="replace")
-    check(process.returncode == 0, "an import goes on by itself while a node, the leader and a router die and come back", said)
+    check(process.returncode == 0,
+          "an import goes on by itself while a node, the leader and a router die and come back", said)
 
 
 def import_and_power_cut(cluster, corpus):
     """kill -9 of all eight in mid-import: the same import goes on when they are back."""
     rate = max(1500, len(corpus.lines) // 6)
-    process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate), "--restart"],
-                               env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate),
+                                "--restart"],
+                               env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
     time.sleep(1.5)
     cluster.kill_at_once(cluster.names())
     up = cluster.up()

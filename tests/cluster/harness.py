@@ -79,7 +79,8 @@ class Result:
 
 def run(command, seconds, env=None, stdin=None):
     """Runs a command to its end; 124 when it took too long (it is killed then)."""
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+    process = subprocess.Popen(command, cwd=ROOT, env=env,
+                               stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
         out, err = process.communicate(stdin, timeout=seconds)
@@ -259,9 +260,11 @@ class Storm:
         self.path = os.path.join(cluster.directory + ".state", f"storm{Storm.number}")
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         self.process = subprocess.Popen(
-            [os.path.join(cluster.binaries, "cluster_client"), "storm", "--routers", cluster.routers, "--rate", str(rate),
+            [os.path.join(cluster.binaries, "cluster_client"), "storm", "--routers", cluster.routers, "--rate",
+             str(rate),
              "--deadline-ms", str(deadline_ms), "--writers", "6", "--readers", "3", "--channels", str(channels),
-             "--first-channel", str(self.first_channel), "--seed", str(Storm.number), "--history", self.path + ".history",
+             "--first-channel", str(self.first_channel), "--seed", str(Storm.number), "--history",
+             self.path + ".history",
              "--failures", self.path + ".failures"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         Storm.all.append(self)
@@ -289,7 +292,9 @@ class Storm:
         with open(self.path + ".history", encoding="utf-8") as file:
             for line in file:
                 begun = re.search(r" invoke=(\d+)", line)
-                if not begun or not since <= int(begun.group(1)) / 1e6 < until or not re.search(r"outcome=(ok|superseded|deleted)", line):
+                if not begun or not since <= int(begun.group(1)) / 1e6 < until:
+                    continue
+                if not re.search(r"outcome=(ok|superseded|deleted)", line):
                     continue
                 if line.startswith(("create", "edit", "delete")):
                     writes += 1
@@ -305,7 +310,8 @@ class Storm:
         read = cluster.client("readall", "--level", "all", "--deadline-ms", 20000, *arguments)
         check(read.code == 0, f"{statement}: everything can be read at ALL", read)
         verdict = run([os.path.join(cluster.binaries, "checker"), self.path + ".history"], 60)
-        check(verdict.code == 0, f"{statement}: the checker finds nothing lost or wrong ({verdict.out.strip().splitlines()[-1:]})",
+        check(verdict.code == 0,
+              f"{statement}: the checker finds nothing lost or wrong ({verdict.out.strip().splitlines()[-1:]})",
               verdict)
         check_replicas(cluster, range(self.first_channel, self.first_channel + self.channels), statement)
 

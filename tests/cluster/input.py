@@ -59,7 +59,8 @@ def attacks(rng):
         "a call before HELLO": GREETING + message(frame(count=1, entries=entry(method=40))),
         "an entry longer than its frame": GREETING + message(frame(count=1, entries=entry(length=100000))),
         "256 entries promised, none there": GREETING + message(frame(count=256)),
-        "a plain client's malformed call": GREETING + message(frame(flags=1, count=1, entries=entry(method=65535, body=garbage))),
+        "a plain client's malformed call": GREETING + message(
+            frame(flags=1, count=1, entries=entry(method=65535, body=garbage))),
         "an HTTP request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     }
 
@@ -100,7 +101,9 @@ def hostile_peers(cluster):
         if not is_allowed and not ends(s, max(0.1, deadline - time.monotonic())):
             staying.append(f"{name}:{port} {what}")
         s.close()
-    check(not staying, f"{len(open_sockets)} hostile connections: those that say something wrong or greet and fall silent are closed",
+    check(not staying,
+          f"{len(open_sockets)} hostile connections: those that say something wrong or greet and fall silent "
+          "are closed",
           "\n".join(staying[:20]))
     check(storm.stop(), "the client ends in order", storm.output)
     failures = storm.failures()
@@ -126,7 +129,8 @@ def never_reads(cluster):
         except OSError:
             pass
         listed = cluster.msgctl("message", "list", 42)
-        check(listed.code == 0 and cluster.is_ready(name), f"a client that sends {sent} calls and never reads disturbs nobody", listed)
+        check(listed.code == 0 and cluster.is_ready(name),
+              f"a client that sends {sent} calls and never reads disturbs nobody", listed)
 
 
 def half_http(cluster):
@@ -171,7 +175,7 @@ def tree_of(path):
 
 
 def other_cluster(cluster):
-    """The daemons of another cluster with this data directory; stopped ones, so that only the identity is in the way."""
+    """Daemons of another cluster with this data directory; stopped ones, so that only the identity is in the way."""
     for name in ("controller3", "node3", "router2"):
         before = tree_of(cluster.data(name))
         refuses(start_by_hand(cluster, name, "cluster.uuid=00000000-1111-4222-8333-444444444444"), "cluster",
@@ -216,7 +220,8 @@ def newer_format(cluster):
             continue
         result = start_by_hand(cluster, "node3", f"storage.directory={copy}", seconds=8)
         check(result.code < 128 or result.code == 124, f"{what} of a newer format: no crash", result)
-        check(re.search(r"newer|format|version|\b2\.0\b", result.text) is not None, f"{what} of a newer format is named", result)
+        check(re.search(r"newer|format|version|\b2\.0\b", result.text) is not None,
+              f"{what} of a newer format is named", result)
     shutil.rmtree(copy, ignore_errors=True)
 
 
@@ -231,7 +236,8 @@ def patch_log(path):
 
 def newest_segment(directory, log):
     """(path, end): the segment that was written last, and where what was written ends."""
-    found = [path for path in glob.glob(os.path.join(glob.escape(directory), "log", f"{log:02x}-*")) if not path.endswith(".new")]
+    found = [path for path in glob.glob(os.path.join(glob.escape(directory), "log", f"{log:02x}-*"))
+             if not path.endswith(".new")]
     best = None
     for path in sorted(found):
         with open(path, "rb") as file:
@@ -263,7 +269,8 @@ def torn_tail(cluster):
                     file.seek(end - 20)
                     file.write(random.Random(9).randbytes(20))
         started = cluster.dev("start", "node2")
-        check(hit > 0 and started.code == 0, f"a log whose end is {what}: the node starts", f"{started}\n{cluster.log('node2')[-1500:]}")
+        check(hit > 0 and started.code == 0, f"a log whose end is {what}: the node starts",
+              f"{started}\n{cluster.log('node2')[-1500:]}")
         check("torn=" in cluster.log("node2"), "and says what it found")
         time.sleep(0.5)
         check(storm.stop(), "the client ends in order", storm.output)
@@ -276,7 +283,8 @@ def clock_set_back(cluster):
     """One node, then everything, comes back with a wall clock that was set back; then with the right one."""
     little, much = cluster.shifted(-400), cluster.shifted(-60000)
     if not much:
-        skip("a clock that is set back at restart", "lib/libclock_shift.so does not lie beside the programs, or in a path with a blank")
+        skip("a clock that is set back at restart",
+             "lib/libclock_shift.so does not lie beside the programs, or in a path with a blank")
         return
     storm = Storm(cluster)
     time.sleep(1)
@@ -307,4 +315,5 @@ def clock_set_back(cluster):
     cluster.dev("down")
     up = cluster.up()
     again = cluster.msgctl("message", "send", 80, "again")
-    check(up.code == 0 and again.code == 0 and int(again.out) > int(before), "with the right clocks all is as before", f"{up}\n{again}")
+    check(up.code == 0 and again.code == 0 and int(again.out) > int(before), "with the right clocks all is as before",
+          f"{up}\n{again}")

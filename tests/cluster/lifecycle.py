@@ -11,15 +11,18 @@ def fresh(cluster):
     up = cluster.up()
     if not check(up.code == 0 and "up in" in up.out, "up starts a cluster in a path with a blank", up):
         return False
-    check(up.out.count("msgctl") >= 3 and "127." in up.out and "try" in up.out, "up prints endpoints and commands to try", up)
+    check(up.out.count("msgctl") >= 3 and "127." in up.out and "try" in up.out,
+          "up prints endpoints and commands to try", up)
     status = cluster.dev("status")
-    check(status.code == 0 and len(re.findall(r" ready ", status.out)) == 8, "status shows eight daemons that are ready", status)
+    check(status.code == 0 and len(re.findall(r" ready ", status.out)) == 8,
+          "status shows eight daemons that are ready", status)
     before = cluster.pids()
     again = cluster.up()
     check(again.code == 0 and "already up" in again.out, "a second up says that it is already up", again)
     check(cluster.pids() == before, "a second up starts nothing")
     other = cluster.dev("up", "--nodes", "5")
-    check(other.code != 0 and "made with 3 nodes" in other.err, "up with another number of nodes is refused with a sentence", other)
+    check(other.code != 0 and "made with 3 nodes" in other.err,
+          "up with another number of nodes is refused with a sentence", other)
     return True
 
 
@@ -60,7 +63,8 @@ def port_taken(cluster):
         # The daemon by itself: a clear error, and an end.
         alone = run([cluster.program("node3"), "--config", cluster.conf("node3"), "--set", "log.file="], 20)
         check(alone.code not in (0, 124) and alone.code < 128 and cluster.address("node3") in alone.text and
-              re.search("in use|taken|listen", alone.text), "noded itself says that its address is in use, and ends", alone)
+              re.search("in use|taken|listen", alone.text), "noded itself says that its address is in use, and ends",
+              alone)
     started = cluster.dev("start", "node3")
     check(started.code == 0, "when the port is free again it starts", started)
 

@@ -5,7 +5,9 @@ import time
 
 from harness import check, run, wait_until
 
-SAMPLE = re.compile(r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*"(,[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*")*,?\})? '
+SAMPLE = re.compile(r'^[a-zA-Z_:][a-zA-Z0-9_:]*'
+                    r'(\{[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*"'
+                    r'(,[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*")*,?\})? '
                     r'(-?[0-9.]+(e[+-]?[0-9]+)?|NaN|[+-]Inf)$')
 
 
@@ -71,7 +73,8 @@ def trace(cluster):
     found = []
 
     def both():
-        traces = set(re.findall(r"call\.failed method=\S+ status=ID_TAKEN trace=([0-9a-f]{16})", cluster.logs("router")))
+        traces = set(re.findall(r"call\.failed method=\S+ status=ID_TAKEN trace=([0-9a-f]{16})",
+                                cluster.logs("router")))
         nodes = set(re.findall(r"call\.failed .*trace=([0-9a-f]{16})", cluster.logs("node")))
         found[:] = [traces, nodes]
         return traces & nodes - {"0" * 16}
@@ -82,7 +85,8 @@ def trace(cluster):
 def example(cluster):
     path = os.path.join(cluster.binaries, "trillium_example")
     result = run([path, cluster.address("router1"), "4242"], 30)
-    check(result.code == 0 and "how are you today?" in result.out and "oops" not in result.out, "the example program of libtrillium works", result)
+    check(result.code == 0 and "how are you today?" in result.out and "oops" not in result.out,
+          "the example program of libtrillium works", result)
     lines = open(os.path.join(os.path.dirname(__file__), "../../client/example.c"), encoding="utf-8").read().count("\n")
     check(lines <= 60, f"and is short ({lines} lines)")
 
