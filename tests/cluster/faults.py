@@ -107,7 +107,8 @@ def terminated_in_turn(cluster):
           f"{late}\n{''.join(codes)}")
     failures = storm.failures()
     blame = [f"{line} (after SIGTERM to "
-             f"{max((t, n) for n, t in begun.items() if t <= int(line.split()[1]) / 1e6)[1]})" for line in failures[:20]]
+             f"{max((t, n) for n, t in begun.items() if t <= int(line.split()[1]) / 1e6)[1]})"
+             for line in failures[:20]]
     check(not failures, "SIGTERM to each daemon in turn: no failed request", "\n".join(blame))
     goes_on(storm, "SIGTERM to each daemon in turn", min(begun.values()), time.monotonic())
     storm.judge("after SIGTERM to each in turn")
