@@ -301,6 +301,7 @@ static void read_lines(struct import *import)
         struct input_line line = {0};
         char why[INPUT_WHY_BYTES];
         enum status status = input_next(import->input, &line, why);
+        if (status == STATUS_BUSY) break; /* a pipe; it waited a little */
         if (status == STATUS_OK) {
             take_line(import, &line);
         } else if (status == STATUS_TOO_BIG) {

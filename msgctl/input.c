@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +13,12 @@
 #include "common/base/mem.h"
 #include "msgctl/ndjson.h"
 
-enum { RAW_BYTES = 256 << 10, TEXT_BYTES = 2 * NDJSON_LINE_BYTES_MAX, DIGEST_CHUNK_BYTES = 1 << 20 };
+enum {
+    RAW_BYTES = 256 << 10,
+    TEXT_BYTES = 2 * NDJSON_LINE_BYTES_MAX,
+    DIGEST_CHUNK_BYTES = 1 << 20,
+    STREAM_WAIT_MS = 5
+};
 _Static_assert(TEXT_BYTES > NDJSON_LINE_BYTES_MAX + 2, "a whole line fits");
 
 enum packing { PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
@@ -21,8 +27,9 @@ struct input {
     int fd;
     char *name;
     enum packing packing;
-    bool at_end;  /* of the file */
-    bool between; /* packed: a frame or member has ended, another may follow */
+    bool is_stream; /* a pipe or a terminal: reading may have to wait */
+    bool at_end;    /* of the file */
+    bool between;   /* packed: a frame or member has ended, another may follow */
     uint64_t size, position;
     uint64_t lines, offset; /* unpacked, taken as lines */
     size_t raw_at, raw_size;
@@ -43,6 +50,8 @@ static enum status fail(const struct input *input, enum status status, char why[
 static enum status fill_raw(struct input *input, char why[INPUT_WHY_BYTES])
 {
     if (input->raw_at < input->raw_size || input->at_end) return STATUS_OK;
+    if (input->is_stream && poll(&(struct pollfd){.fd = input->fd, .events = POLLIN}, 1, STREAM_WAIT_MS) == 0)
+        return STATUS_BUSY;
     ssize_t got;
     do
         got = read(input->fd, input->raw, RAW_BYTES);
@@ -87,6 +96,7 @@ static enum status open_file(struct input *input, const char *path, char why[INP
     if (input->fd < 0 || fstat(input->fd, &stat) != 0) return fail(input, STATUS_IO, why, strerror(errno));
     if (S_ISDIR(stat.st_mode)) return fail(input, STATUS_IO, why, "is a directory");
     input->size = S_ISREG(stat.st_mode) ? (uint64_t)stat.st_size : 0;
+    input->is_stream = !S_ISREG(stat.st_mode);
     return fill_first(input, why);
 }
 

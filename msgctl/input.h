@@ -25,8 +25,8 @@ struct input_line {
 enum status input_open(const char *path, struct input **out, char why[INPUT_WHY_BYTES]) MUST_CHECK;
 void input_close(struct input *input);
 
-/* OK; NOT_FOUND at the end; TOO_BIG: this line (its number is set) is above the limit; IO, CORRUPT with a sentence in
-   why, after which nothing comes any more. */
+/* OK; BUSY: a pipe has nothing for now (after 5 ms of waiting); NOT_FOUND at the end; TOO_BIG: this line (its number is
+   set) is above the limit; IO, CORRUPT with a sentence in why, after which nothing comes any more. */
 enum status input_next(struct input *input, struct input_line *out, char why[INPUT_WHY_BYTES]) MUST_CHECK;
 /* Goes on behind that many unpacked bytes, which are lines_count lines. Only before the first input_next. */
 enum status input_seek(

@@ -160,6 +160,25 @@ Test(input, marks_of_other_systems_are_no_part_of_a_line)
     unlink(path);
 }
 
+Test(input, a_pipe_that_has_nothing_yet_does_not_block)
+{
+    struct input *input;
+    struct input_line line;
+    char why[INPUT_WHY_BYTES];
+    int ends[2];
+    cr_assert(pipe(ends) == 0 && write(ends[1], "first\nsec", 9) == 9 && dup2(ends[0], 0) == 0);
+    cr_assert(input_open("-", &input, why) == STATUS_OK);
+    cr_expect(input_next(input, &line, why) == STATUS_OK && line.text.size == 5);
+    cr_expect(input_next(input, &line, why) == STATUS_BUSY);
+    cr_expect(input_next(input, &line, why) == STATUS_BUSY);
+    cr_assert(write(ends[1], "ond", 3) == 3);
+    close(ends[1]);
+    cr_expect(input_next(input, &line, why) == STATUS_OK && line.text.size == 6 && line.number == 2);
+    cr_expect(input_next(input, &line, why) == STATUS_NOT_FOUND);
+    input_close(input);
+    close(ends[0]);
+}
+
 Test(input, what_is_not_there_is_said)
 {
     struct input *input;
