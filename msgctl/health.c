@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Shares of a disk from which nodes refuse things (docs/operating/msgctl.md). */
-enum { DISK_NOTE_PERCENT = 85, DISK_REFUSES_PERCENT = 96, VIEW_BEHIND_MAX = 1 };
+enum { DISK_NOTE_PERCENT = 85, DISK_URGENT_PERCENT = 96, VIEW_BEHIND_MAX = 1 };
 
 const char *health_severity_name(enum health_severity severity)
 {
@@ -61,12 +61,12 @@ static void judge_disk(const Trillium__V1__NodeStatusAnswer *node, struct health
 {
     if (node->disk_total_bytes == 0) return;
     uint64_t percent = 100 - node->disk_free_bytes * 100 / node->disk_total_bytes;
-    if (percent >= DISK_REFUSES_PERCENT)
-        find(out, HEALTH_DOWN, "node %u: its disk is %llu %% full, so it refuses creates and edits; add space",
+    if (percent >= DISK_URGENT_PERCENT)
+        find(out, HEALTH_DOWN, "node %u: its disk is %llu %% full; without space it refuses every write; add space",
             node->node, (unsigned long long)percent);
     else if (percent >= DISK_NOTE_PERCENT)
-        find(out, HEALTH_DEGRADED, "node %u: its disk is %llu %% full; at 96 %% it refuses creates and edits",
-            node->node, (unsigned long long)percent);
+        find(out, HEALTH_DEGRADED, "node %u: its disk is %llu %% full; add space before it refuses writes", node->node,
+            (unsigned long long)percent);
 }
 
 static void judge_daemon(const struct cluster *cluster, size_t i, struct health_report *out)

@@ -20,6 +20,8 @@ enum {
     /* Rows. */
     ROW_BYTES_MAX = 96 << 10,
     CONTENT_BYTES_MAX = 64 << 10,
+    CELL_BYTES_MAX = 8 << 10,    /* any column but the content */
+    CELL_BYTES_MAX_UNKNOWN = 64, /* a column that this version does not know */
     KEY_BYTES_MAX = 1 << 10,
     COLUMNS_MAX = 64,
 
@@ -46,7 +48,11 @@ enum {
 _Static_assert(LINK_WINDOW_FRAMES < LINK_QUEUE_FRAMES_MAX, "empties fit beside a full window");
 _Static_assert(LINK_QUEUE_FRAMES_MAX < LINK_NNG_QUEUE_FRAMES, "nng frees frames beyond its queue");
 _Static_assert(ROW_BYTES_MAX < FRAME_BYTES_MAX_CLIENT, "a row fits into a client's frame");
-_Static_assert(CONTENT_BYTES_MAX < ROW_BYTES_MAX, "a content fits into a row");
+/* A merged row has at most one value of each column, so no row that merges make is larger than one that may be sent:
+   chat.messages has three columns besides the content whose values vary in size; a cell has at most 24 bytes of head.
+ */
+_Static_assert(CONTENT_BYTES_MAX + 3 * CELL_BYTES_MAX + COLUMNS_MAX * (CELL_BYTES_MAX_UNKNOWN + 24) <= ROW_BYTES_MAX,
+    "whatever is merged fits into a row");
 _Static_assert(PAGE_BYTES_MAX < FRAME_BYTES_MAX / 2, "a page fits into a frame");
 _Static_assert(PAGE_BYTES_MAX_CLIENT < FRAME_BYTES_MAX_CLIENT, "a page fits into a client's frame");
 

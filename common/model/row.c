@@ -270,9 +270,12 @@ static enum status check_values(const struct table *table, const struct row *row
     for (unsigned i = 0; i < row->cells_count; i++) {
         const struct cell *cell = &row->cells[i];
         const struct column *column = table_column(table, cell->column);
-        if (!column || cell->deleted) continue;
-        if (!value_is_valid(column->type, cell->value)) return STATUS_BAD_REQUEST;
-        if (column->role == ROLE_CONTENT && cell->value.size > CONTENT_BYTES_MAX) return STATUS_TOO_BIG;
+        if (cell->deleted) continue;
+        if (column && !value_is_valid(column->type, cell->value)) return STATUS_BAD_REQUEST;
+        size_t most = !column                        ? CELL_BYTES_MAX_UNKNOWN
+                      : column->role == ROLE_CONTENT ? CONTENT_BYTES_MAX
+                                                     : CELL_BYTES_MAX;
+        if (cell->value.size > most) return STATUS_TOO_BIG;
     }
     return row_encoded_size(row) > ROW_BYTES_MAX ? STATUS_TOO_BIG : STATUS_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/cluster/router_ring.h"
 #include "common/model/key.h"
 #include "common/model/snowflake.h"
 #include "common/runtime/fiber.h"
@@ -416,6 +417,11 @@ static void inspect(void *argument)
         asked = ask_replicas(op, &what, slots);
     }
     struct shared_view *view = shared_view_hold(worker->view);
+    const struct view_router *owner = router_ring_owner(&view->view, answer.token, NULL);
+    if (owner) {
+        answer.router = owner->id.value;
+        answer.router_address = (char *)(uintptr_t)owner->address;
+    }
     for (unsigned i = 0; i < range.replicas_count; i++) {
         const struct view_node *node = view_node_by_id(&view->view, range.replicas[i]);
         Trillium__V1__ReplicaState *state = pointers[answer.n_replicas++] = &states[i];
