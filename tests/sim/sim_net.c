@@ -1,6 +1,5 @@
 #include "tests/sim/sim_net.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,108 +7,9 @@
 #include "common/base/hash.h"
 #include "common/base/list.h"
 #include "tests/sim/sim_mem.h"
-
-enum { ADDRESS_BYTES_MAX = 64 };
+#include "tests/sim/sim_pipes.h"
 
 static const uint64_t REDIAL_MIN_NS = 100 * WORLD_MS, REDIAL_MAX_NS = 2 * WORLD_S;
-
-struct host {
-    struct net net;
-    struct sim_net *owner;
-    struct process *process;
-    uint32_t index;
-    struct list ends;
-};
-
-struct direction {
-    bool cut;
-    uint32_t slow; /* 0: 1 */
-};
-
-struct sim_net {
-    struct world *world;
-    struct host *hosts[SIM_HOSTS_MAX];
-    uint32_t hosts_count;
-    struct direction directions[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
-    struct sim_net_faults faults;
-    struct sim_net_counts counts;
-    struct list pipes;
-    uint64_t pipes_made;
-};
-
-/* A listener or dialer. Ends with link_close or with its process. */
-struct link_end {
-    struct list link; /* of the host */
-    struct host *host;
-    struct reactor *reactor;
-    struct link_options options;
-    const struct link_handler *handler;
-    void *context;
-    char address[ADDRESS_BYTES_MAX];
-    struct world_event redial;
-    uint64_t redial_ns;
-    uint32_t pipes; /* up now */
-};
-
-struct plain {
-    struct world_event timeout;
-    void (*done)(void *context, const void *data, uint32_t size);
-    void *context;
-    struct pipe *pipe;
-};
-
-/* Something on its way to one side: its up, a frame, or its down. */
-enum note_kind { NOTE_UP, NOTE_FRAME, NOTE_DOWN };
-
-struct note {
-    struct list link; /* of the side it goes to: on the wire, or waiting for the reactor */
-    enum note_kind kind;
-    struct side *to;
-    struct world_event arrive;
-    struct process_delivery delivery;
-    bool held;  /* by a cut */
-    bool local; /* not from the network: nothing delays it */
-    uint32_t size;
-    uint64_t reply_to;
-    uint8_t data[];
-};
-
-struct side {
-    struct link_pipe base;
-    struct pipe *pipe;
-    struct host *host;    /* NULL: a plain client */
-    struct link_end *end; /* NULL: gone (closed, refused, killed), or a plain client */
-    struct list notes;    /* on their way to this side, in order of sending */
-    uint32_t frames;      /* of notes */
-    uint64_t last_arrival_ns;
-    bool accepted; /* its handler's up returned true, and down is still to come */
-    bool received; /* a frame */
-    bool closing;  /* by its own handler; its down is on the way */
-    bool dark;     /* went without a word; whoever sends here hears nothing while the host is down */
-};
-
-struct pipe {
-    struct list link;
-    struct sim_net *net;
-    struct side sides[2]; /* the dialer's, the listener's */
-    struct plain *plain;  /* NULL once it is answered */
-    uint32_t busy;        /* in use further up the stack: not freed */
-};
-
-static struct side *other(struct side *side)
-{
-    return &side->pipe->sides[side == &side->pipe->sides[0]];
-}
-
-static struct prng *chance(struct sim_net *net)
-{
-    return world_prng(net->world, WORLD_NET);
-}
-
-static const char *host_name(const struct host *host)
-{
-    return host ? process_name(host->process) : "plain";
-}
 
 /* Pipes end when both sides are gone and nothing is on its way. */
 static void pipe_release(struct pipe *pipe)
@@ -184,7 +84,7 @@ static void note_arrive(struct world_event *event);
 static void note_deliver(struct process_delivery *delivery);
 
 /* in_order false: it may overtake and be overtaken. */
-static void note_launch(struct note *note, bool in_order)
+void note_launch(struct note *note, bool in_order)
 {
     struct side *to = note->to;
     struct sim_net *net = to->pipe->net;
@@ -234,7 +134,7 @@ static void lose_tail(struct side *to)
 }
 
 /* The pipe breaks now, for both. */
-static void pipe_break(struct pipe *pipe)
+void pipe_break(struct pipe *pipe)
 {
     pipe->net->counts.resets++;
     for (int i = 0; i < 2; i++) {
@@ -243,7 +143,7 @@ static void pipe_break(struct pipe *pipe)
     }
 }
 
-static void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to)
+void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to)
 {
     struct side *to = other(from);
     struct sim_net *net = from->pipe->net;
@@ -281,7 +181,7 @@ static void side_send(struct side *from, const void *data, uint32_t size, uint64
 
 /* Arriving. */
 
-static void plain_over(struct pipe *pipe, const void *data, uint32_t size)
+void plain_over(struct pipe *pipe, const void *data, uint32_t size)
 {
     struct plain *plain = pipe->plain;
     pipe->plain = NULL;
@@ -390,7 +290,7 @@ static void note_deliver(struct process_delivery *delivery)
 
 /* Connecting. */
 
-static struct link_end *find_listener(struct sim_net *net, const char *address)
+struct link_end *find_listener(struct sim_net *net, const char *address)
 {
     for (uint32_t i = 0; i < net->hosts_count; i++)
         LIST_FOR_EACH (link, &net->hosts[i]->ends) {
@@ -413,7 +313,7 @@ static void side_init(struct side *side, struct pipe *pipe, struct host *host, s
     if (end) end->pipes++;
 }
 
-static struct pipe *pipe_create(struct sim_net *net, struct link_end *dialer, struct link_end *listener)
+struct pipe *pipe_create(struct sim_net *net, struct link_end *dialer, struct link_end *listener)
 {
     struct pipe *pipe = sim_alloc(sizeof *pipe);
     pipe->net = net;
@@ -612,97 +512,4 @@ struct sim_net_faults *sim_net_faults(struct sim_net *net)
 const struct sim_net_counts *sim_net_counts(const struct sim_net *net)
 {
     return &net->counts;
-}
-
-/* What waited sets out again, in its order. */
-static void resume_notes(struct sim_net *net, uint32_t from, uint32_t to)
-{
-    LIST_FOR_EACH (link, &net->pipes) {
-        struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
-        for (int i = 0; i < 2; i++) {
-            struct side *side = &pipe->sides[i], *sender = other(side);
-            if (!side->host || !sender->host || side->host->index != to || sender->host->index != from) continue;
-            side->last_arrival_ns = world_now(net->world) + prng_below(chance(net), WORLD_S);
-            LIST_FOR_EACH (item, &side->notes) {
-                struct note *note = CONTAINER_OF(item, struct note, link);
-                if (!note->local && list_is_empty(&note->delivery.link)) note_launch(note, true);
-            }
-        }
-    }
-}
-
-void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
-{
-    struct direction *direction = &net->directions[from][to];
-    if (direction->cut == cut || from == to) return;
-    direction->cut = cut;
-    world_trace(
-        net->world, process_name(net->hosts[from]->process), cut ? "is cut from host" : "is healed to host", to, 0);
-    if (!cut) resume_notes(net, from, to);
-}
-
-bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to)
-{
-    return net->directions[from][to].cut;
-}
-
-void sim_net_partition(struct sim_net *net, uint64_t hosts_on_one_side)
-{
-    for (uint32_t a = 0; a < net->hosts_count; a++)
-        for (uint32_t b = 0; b < net->hosts_count; b++)
-            sim_net_cut(net, a, b, (hosts_on_one_side >> a & 1) != (hosts_on_one_side >> b & 1));
-}
-
-void sim_net_heal(struct sim_net *net)
-{
-    sim_net_partition(net, 0);
-    for (uint32_t a = 0; a < net->hosts_count; a++)
-        for (uint32_t b = 0; b < net->hosts_count; b++)
-            net->directions[a][b].slow = 0;
-}
-
-void sim_net_slow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t factor)
-{
-    net->directions[from][to].slow = factor;
-}
-
-void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
-{
-    LIST_FOR_EACH (link, &net->pipes) {
-        struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
-        struct host *dialer = pipe->sides[0].host, *listener = pipe->sides[1].host;
-        if (!dialer || !listener) continue;
-        if ((dialer->index == a && listener->index == b) || (dialer->index == b && listener->index == a)) {
-            world_trace(net->world, host_name(dialer), "pipe is reset", pipe->sides[0].base.id, 0);
-            pipe_break(pipe);
-        }
-    }
-}
-
-/* Plain clients. */
-
-static void plain_timeout(struct world_event *event)
-{
-    struct plain *plain = CONTAINER_OF(event, struct plain, timeout);
-    if (plain->pipe) {
-        plain_over(plain->pipe, NULL, 0);
-        return;
-    }
-    plain->done(plain->context, NULL, 0);
-    mem_free(plain);
-}
-
-void sim_net_plain_call(struct sim_net *net, const char *address, const void *data, uint32_t size, uint64_t timeout_ns,
-    void (*done)(void *context, const void *data, uint32_t size), void *context)
-{
-    struct plain *plain = sim_alloc(sizeof *plain);
-    plain->done = done;
-    plain->context = context;
-    world_event_init(&plain->timeout, net->world, plain_timeout);
-    world_event_in(&plain->timeout, timeout_ns);
-    struct link_end *listener = find_listener(net, address);
-    if (listener == NULL) return; /* as long as nobody listens: to the timeout */
-    plain->pipe = pipe_create(net, NULL, listener);
-    plain->pipe->plain = plain;
-    side_send(&plain->pipe->sides[0], data, size, plain->pipe->sides[0].base.id);
 }

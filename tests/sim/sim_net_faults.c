@@ -1,0 +1,98 @@
+/* What a test does to the network from outside: cuts, partitions, resets, and plain clients. */
+#include "common/base/mem.h"
+#include "tests/sim/sim_mem.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_pipes.h"
+
+/* What waited sets out again, in its order. */
+static void resume_notes(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    LIST_FOR_EACH (link, &net->pipes) {
+        struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
+        for (int i = 0; i < 2; i++) {
+            struct side *side = &pipe->sides[i], *sender = other(side);
+            if (!side->host || !sender->host || side->host->index != to || sender->host->index != from) continue;
+            side->last_arrival_ns = world_now(net->world) + prng_below(chance(net), WORLD_S);
+            LIST_FOR_EACH (item, &side->notes) {
+                struct note *note = CONTAINER_OF(item, struct note, link);
+                if (!note->local && list_is_empty(&note->delivery.link)) note_launch(note, true);
+            }
+        }
+    }
+}
+
+void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
+{
+    struct direction *direction = &net->directions[from][to];
+    if (direction->cut == cut || from == to) return;
+    direction->cut = cut;
+    world_trace(
+        net->world, process_name(net->hosts[from]->process), cut ? "is cut from host" : "is healed to host", to, 0);
+    if (!cut) resume_notes(net, from, to);
+}
+
+bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to)
+{
+    return net->directions[from][to].cut;
+}
+
+void sim_net_partition(struct sim_net *net, uint64_t hosts_on_one_side)
+{
+    for (uint32_t a = 0; a < net->hosts_count; a++)
+        for (uint32_t b = 0; b < net->hosts_count; b++)
+            sim_net_cut(net, a, b, (hosts_on_one_side >> a & 1) != (hosts_on_one_side >> b & 1));
+}
+
+void sim_net_heal(struct sim_net *net)
+{
+    sim_net_partition(net, 0);
+    for (uint32_t a = 0; a < net->hosts_count; a++)
+        for (uint32_t b = 0; b < net->hosts_count; b++)
+            net->directions[a][b].slow = 0;
+}
+
+void sim_net_slow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t factor)
+{
+    net->directions[from][to].slow = factor;
+}
+
+void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
+{
+    LIST_FOR_EACH (link, &net->pipes) {
+        struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
+        struct host *dialer = pipe->sides[0].host, *listener = pipe->sides[1].host;
+        if (!dialer || !listener) continue;
+        if ((dialer->index == a && listener->index == b) || (dialer->index == b && listener->index == a)) {
+            world_trace(net->world, host_name(dialer), "pipe is reset", pipe->sides[0].base.id, 0);
+            pipe_break(pipe);
+        }
+    }
+}
+
+/* Plain clients. */
+
+static void plain_timeout(struct world_event *event)
+{
+    struct plain *plain = CONTAINER_OF(event, struct plain, timeout);
+    if (plain->pipe) {
+        plain_over(plain->pipe, NULL, 0);
+        return;
+    }
+    plain->done(plain->context, NULL, 0);
+    mem_free(plain);
+}
+
+void sim_net_plain_call(struct sim_net *net, const char *address, const void *data, uint32_t size, uint64_t timeout_ns,
+    void (*done)(void *context, const void *data, uint32_t size), void *context)
+{
+    struct plain *plain = sim_alloc(sizeof *plain);
+    plain->done = done;
+    plain->context = context;
+    world_event_init(&plain->timeout, net->world, plain_timeout);
+    world_event_in(&plain->timeout, timeout_ns);
+    struct link_end *listener = find_listener(net, address);
+    if (listener == NULL) return; /* as long as nobody listens: to the timeout */
+    plain->pipe = pipe_create(net, NULL, listener);
+    plain->pipe->plain = plain;
+    side_send(&plain->pipe->sides[0], data, size, plain->pipe->sides[0].base.id);
+}
