@@ -50,7 +50,7 @@ static enum status fail(const struct input *input, enum status status, char why[
 static enum status fill_raw(struct input *input, char why[INPUT_WHY_BYTES])
 {
     if (input->raw_at < input->raw_size || input->at_end) return STATUS_OK;
-    if (input->is_stream && poll(&(struct pollfd){.fd = input->fd, .events = POLLIN}, 1, STREAM_WAIT_MS) == 0)
+    if (input->is_stream && poll(&(struct pollfd){.fd = input->fd, .events = POLLIN}, 1, STREAM_WAIT_MS) <= 0)
         return STATUS_BUSY;
     ssize_t got;
     do
