@@ -366,7 +366,7 @@ def read_lines(path):
     else:
         with open(path, "rb") as file:
             data = file.read()
-    return data.decode().splitlines()
+    return [line for line in data.decode().split("\n") if line]
 
 
 def write_model(path, messages):
