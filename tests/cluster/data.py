@@ -14,6 +14,7 @@ class Corpus:
     """The messages, and the model of what the cluster must show of them."""
 
     def __init__(self, lines, directory):
+        os.makedirs(directory)
         self.lines = [json.loads(line) for line in lines]
         self.path = os.path.join(directory, "corpus.ndjson")
         self.model_path = os.path.join(directory, "corpus.model")
@@ -80,7 +81,7 @@ def import_resumed(cluster, corpus):
     check(after - before < len(corpus.lines), f"what was acknowledged is not sent again ({after - before:.0f} calls"
           f" for {len(corpus.lines)} messages in two parts)")
     again = cluster.msgctl("import", corpus.path, seconds=300)
-    check(again.code == 0, "a third import of the same file does nothing and says so", again)
+    check(again.code == 0, "a third import of the same file is done, and changes nothing", again)
     return result
 
 
@@ -183,7 +184,8 @@ def sizes_at_their_limits(cluster):
 
 
 def replicas(cluster, corpus, when, most=30):
-    channels = sorted(corpus.channels(), key=lambda c: -corpus.channels()[c])
+    sizes = corpus.channels()
+    channels = sorted(sizes, key=lambda channel: -sizes[channel])
     check_replicas(cluster, channels[:most], when)
 
 

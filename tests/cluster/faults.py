@@ -32,7 +32,7 @@ def killed_one_by_one(cluster):
             continue
         begin = time.monotonic()
         killed = cluster.dev("kill", name)
-        time.sleep(2.5)
+        time.sleep(2)
         phases.append((f"kill -9 of {name} ({victim})", begin + 0.5, time.monotonic()))
         if victim == "leader":
             check(wait_until(lambda: cluster.leader() not in (None, name), 15), "another controller leads")
@@ -73,7 +73,7 @@ def one_down(cluster):
           [re.findall(r".*replica\..*", cluster.log(name))[-5:] for name in seen])
     suspected = time.monotonic()
     refused = {name: cluster.metric(name, "trillium_router_failures_total") for name in seen}
-    time.sleep(4)
+    time.sleep(3)
     refused = {name: cluster.metric(name, "trillium_router_failures_total") - refused[name] for name in seen}
     end = time.monotonic()
     check(storm.stop(), "the client ends in order", storm.output)
@@ -121,7 +121,7 @@ def controllers_down(cluster):
     killed = [cluster.dev("kill", name) for name in cluster.names("controller")]
     check(all(result.code == 0 for result in killed), "all controllers are killed", killed)
     begin = time.monotonic()
-    time.sleep(3)
+    time.sleep(2)
     end = time.monotonic()
     status = cluster.msgctl("status", seconds=30)
     check(status.code == 0 and "controller" in (status.text.splitlines() or [""])[0], "msgctl status says that first",

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -28,24 +29,29 @@ class Counts:
 
 
 counts = Counts()
+printing = threading.RLock()
 started = time.monotonic()
 
 
-def say(text):
-    print(f"[{time.monotonic() - started:6.1f}] {text}", flush=True)
+def say(text, more=()):
+    aside = "" if threading.current_thread() is threading.main_thread() else "(aside) "
+    with printing:
+        print(f"[{time.monotonic() - started:6.1f}] {aside}{text}", flush=True)
+        for line in more:
+            print(f"          {line}", flush=True)
 
 
 def check(condition, statement, detail=""):
     """One assertion. statement says what is true when it holds."""
+    with printing:
+        counts.passed += bool(condition)
+        counts.failed += not condition
+        if not condition:
+            counts.failures.append(statement)
     if condition:
-        counts.passed += 1
         say(f"ok    {statement}")
     else:
-        counts.failed += 1
-        counts.failures.append(statement)
-        say(f"FAIL  {statement}")
-        for line in str(detail).rstrip().splitlines()[-25:]:
-            print(f"          {line}", flush=True)
+        say(f"FAIL  {statement}", str(detail).rstrip().splitlines()[-25:])
     return bool(condition)
 
 
@@ -324,7 +330,7 @@ def check_replicas(cluster, channels, statement):
         # A router dials a node that was away every 2 s at the latest.
         end = time.monotonic() + 12
         while True:
-            replicas = cluster.json("channel", "inspect", channel, "--replicas").get("replicas", [])
+            replicas = cluster.json("channel", "inspect", channel, "--replicas", seconds=30).get("replicas", [])
             if replicas and all(r.get("status") == "OK" for r in replicas) or time.monotonic() > end:
                 break
             time.sleep(0.5)

@@ -117,7 +117,7 @@ def ticks(cluster):
     return total
 
 
-def idle(cluster, seconds=8):
+def idle(cluster, seconds=5):
     """What the daemons burn when nobody asks anything. The share is the kernel's count of our own ticks, so that
     neighbours on the machine do not disturb it much; the promise is 5 %, the bound here twice that."""
     before = ticks(cluster)
