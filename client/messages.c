@@ -58,48 +58,61 @@ enum status messages_encode_edit(struct trillium_bytes content, int64_t stamp_us
     return finish(&row, true, out);
 }
 
-static bool take_number(const struct row *row, uint16_t column, enum column_type type, int64_t *out)
+static bool take_number(const struct cell *cell, enum column_type type, int64_t *out)
 {
-    struct bytes value = row_value(row, column);
-    if (!value.data || !value_is_valid(type, value)) return false;
-    *out = value_to_int(type, value);
+    if (!value_is_valid(type, cell->value)) return false;
+    *out = value_to_int(type, cell->value);
     return true;
 }
 
-static struct trillium_bytes take_bytes(const struct row *row, uint16_t column)
+static void take_cell(const struct cell *cell, struct trillium_message *out)
 {
-    struct bytes value = row_value(row, column);
-    return (struct trillium_bytes){value.data, value.size};
+    struct trillium_bytes bytes = {cell->value.data, cell->value.size};
+    int64_t number;
+    switch (cell->column) {
+    case CHAT_AUTHOR_ID:
+        if (take_number(cell, TYPE_BIGINT, &number)) out->author_id = number;
+        break;
+    case CHAT_EDITED_AT:
+        if (!take_number(cell, TYPE_TIMESTAMP, &out->edited_at_ms)) break;
+        out->has |= TRILLIUM_HAS_EDITED_AT;
+        break;
+    case CHAT_TYPE:
+        if (!take_number(cell, TYPE_INT, &number)) break;
+        out->type = (int32_t)number;
+        out->has |= TRILLIUM_HAS_TYPE;
+        break;
+    case CHAT_FLAGS:
+        if (!take_number(cell, TYPE_BIGINT, &out->flags)) break;
+        out->has |= TRILLIUM_HAS_FLAGS;
+        break;
+    case CHAT_REFERENCE_ID:
+        if (!take_number(cell, TYPE_BIGINT, &out->reference_id)) break;
+        out->has |= TRILLIUM_HAS_REFERENCE;
+        break;
+    case CHAT_CONTENT:
+        out->content = bytes;
+        break;
+    case CHAT_ATTACHMENTS:
+        out->attachments = bytes;
+        break;
+    case CHAT_EMBEDS:
+        out->embeds = bytes;
+        break;
+    case CHAT_EXTRA:
+        out->extra = bytes;
+        break;
+    }
 }
 
 enum status messages_decode(uint64_t channel, uint64_t id, struct bytes bytes, struct trillium_message *out)
 {
     struct row row;
-    int64_t number;
     enum status status = row_decode(bytes, &row);
     if (status != STATUS_OK) return status;
     *out = (struct trillium_message){.channel_id = channel, .message_id = id};
-    if (take_number(&row, CHAT_AUTHOR_ID, TYPE_BIGINT, &number)) out->author_id = number;
-    if (take_number(&row, CHAT_EDITED_AT, TYPE_TIMESTAMP, &number)) {
-        out->edited_at_ms = number;
-        out->has |= TRILLIUM_HAS_EDITED_AT;
-    }
-    if (take_number(&row, CHAT_TYPE, TYPE_INT, &number)) {
-        out->type = (int32_t)number;
-        out->has |= TRILLIUM_HAS_TYPE;
-    }
-    if (take_number(&row, CHAT_FLAGS, TYPE_BIGINT, &number)) {
-        out->flags = number;
-        out->has |= TRILLIUM_HAS_FLAGS;
-    }
-    if (take_number(&row, CHAT_REFERENCE_ID, TYPE_BIGINT, &number)) {
-        out->reference_id = number;
-        out->has |= TRILLIUM_HAS_REFERENCE;
-    }
-    out->content = take_bytes(&row, CHAT_CONTENT);
-    out->attachments = take_bytes(&row, CHAT_ATTACHMENTS);
-    out->embeds = take_bytes(&row, CHAT_EMBEDS);
-    out->extra = take_bytes(&row, CHAT_EXTRA);
+    for (unsigned i = 0; i < row.cells_count; i++)
+        if (!row.cells[i].deleted) take_cell(&row.cells[i], out);
     return STATUS_OK;
 }
 
