@@ -225,12 +225,12 @@ Test(row, the_largest_values_of_all_columns_fit_into_one_row)
     uint8_t *space = mem_zalloc(ROW_BYTES_MAX);
     struct row row;
     row_begin_edit(&row);
-    for (uint16_t id = 1; id <= COLUMNS_MAX; id++) {
-        const struct column *column = table_column(&CHAT_MESSAGES, id);
+    for (unsigned id = 1; id <= COLUMNS_MAX; id++) {
+        const struct column *column = table_column(&CHAT_MESSAGES, (uint16_t)id);
         size_t width = column ? column_type_width(column->type) : CELL_BYTES_MAX_UNKNOWN;
         if (column && width == 0) width = column->role == ROLE_CONTENT ? CONTENT_BYTES_MAX : CELL_BYTES_MAX;
         if (column && column->role == ROLE_AUTHOR) continue;
-        row_put_edit(&row, id, INT64_MAX - id, bytes_of(space, width));
+        row_put_edit(&row, (uint16_t)id, INT64_MAX - id, bytes_of(space, width));
     }
     cr_assert_eq(row_check_edit(&CHAT_MESSAGES, &row), STATUS_OK);
     cr_assert_leq(row_encoded_size(&row), ROW_BYTES_MAX);
