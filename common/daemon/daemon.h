@@ -55,7 +55,8 @@ int daemon_main(const struct daemon_program *program, int argc, char **argv);
 /* Any thread: what stop began is finished; the process exits. */
 void daemon_stopped(struct daemon *daemon);
 
-/* For create and stop. Everything lives until the process ends. */
+/* For create and stop, the rest too. What they give lives until the process ends. */
+
 /* What the daemon's library wants to know of its host; stopped is daemon_stopped. */
 struct host daemon_host(struct daemon *daemon);
 const void *daemon_settings(const struct daemon *daemon);
