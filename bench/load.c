@@ -21,20 +21,20 @@
 #include "common/base/prng.h"
 #include "common/obs/histogram.h"
 
-enum { CONTENT_BYTES = 160, OPEN_OUTSTANDING_MAX = 100000 };
+enum { CONTENT_BYTES = 160, CONTENT_MAX = 4096, OPEN_OUTSTANDING_MAX = 100000 };
 
 enum mode { MODE_INSERT, MODE_LATEST, MODE_GET };
 
 struct load {
     struct trillium *trillium;
     enum mode mode;
-    unsigned channels, inflight, limit;
+    unsigned channels, inflight, limit, content_bytes;
     double rate; /* 0: closed loop */
     double seconds, warmup;
     uint64_t seed, first_channel, over_us; /* over_us: calls that took longer are counted */
     struct prng prng;
     pthread_mutex_t lock; /* of prng */
-    char content[CONTENT_BYTES + 1];
+    char content[CONTENT_MAX];
     struct histogram latency;
     _Atomic uint64_t done, failed, over, all_ops, messages, outstanding;
     uint64_t measure_from_ns, end_ns;
@@ -97,7 +97,7 @@ static void start(struct one *one)
     pthread_mutex_unlock(&load->lock);
     if (load->mode == MODE_INSERT) {
         struct trillium_message message = {
-            .channel_id = channel, .author_id = 77, .content = {load->content, CONTENT_BYTES}};
+            .channel_id = channel, .author_id = 77, .content = {load->content, load->content_bytes}};
         trillium_send_async(load->trillium, &message, TRILLIUM_QUORUM, sent, one);
         return;
     }
@@ -151,21 +151,21 @@ static void print(struct load *load, double seconds)
     uint64_t done = atomic_load(&load->done), failed = atomic_load(&load->failed);
     printf("{\"mode\":\"%s\",\"loop\":\"%s\",\"inflight\":%u,\"offered_per_s\":%.0f,\"seconds\":%.2f,\"ops\":%llu,"
            "\"ops_per_s\":%.0f,\"failed\":%llu,\"messages\":%llu,\"p50_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,"
-           "\"max_us\":%llu,\"over\":%llu,\"all_ops\":%llu,\"content_bytes\":%d,\"cpu_us\":%llu}\n",
+           "\"max_us\":%llu,\"over\":%llu,\"all_ops\":%llu,\"content_bytes\":%u,\"cpu_us\":%llu}\n",
         names[load->mode], load->rate > 0 ? "open" : "closed", load->inflight, load->rate, seconds,
         (unsigned long long)done, (double)done / seconds, (unsigned long long)failed,
         (unsigned long long)atomic_load(&load->messages), (unsigned long long)histogram_quantile(&load->latency, 0.5),
         (unsigned long long)histogram_quantile(&load->latency, 0.99),
         (unsigned long long)histogram_quantile(&load->latency, 0.999), (unsigned long long)load->latency.max,
-        (unsigned long long)atomic_load(&load->over), (unsigned long long)atomic_load(&load->all_ops), CONTENT_BYTES,
-        (unsigned long long)cpu_us());
+        (unsigned long long)atomic_load(&load->over), (unsigned long long)atomic_load(&load->all_ops),
+        load->content_bytes, (unsigned long long)cpu_us());
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench_load --routers LIST [--mode insert|latest] [--inflight N | --rate R] [--seconds S]\n"
                     "                  [--warmup S] [--channels N] [--first-channel ID] [--limit N] [--seed N]\n"
-                    "                  [--over-ms N]\n");
+                    "                  [--over-ms N] [--content-bytes N]\n");
     return 2;
 }
 
@@ -173,7 +173,8 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
 {
     static const struct option options[] = {{"routers", 1, 0, 'r'}, {"mode", 1, 0, 'm'}, {"inflight", 1, 0, 'i'},
         {"rate", 1, 0, 'R'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'w'}, {"channels", 1, 0, 'c'},
-        {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {"over-ms", 1, 0, 'o'}, {0}};
+        {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {"over-ms", 1, 0, 'o'},
+        {"content-bytes", 1, 0, 'b'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'r':
@@ -209,11 +210,15 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
         case 'o':
             load->over_us = strtoull(optarg, NULL, 10) * 1000;
             break;
+        case 'b':
+            load->content_bytes = (unsigned)strtoul(optarg, NULL, 10);
+            break;
         default:
             return false;
         }
     }
-    return *routers && optind == argc && load->channels > 0 && load->inflight > 0 && load->seconds > 0;
+    return *routers && optind == argc && load->channels > 0 && load->inflight > 0 && load->seconds > 0 &&
+           load->content_bytes <= CONTENT_MAX;
 }
 
 int main(int argc, char **argv)
@@ -221,6 +226,7 @@ int main(int argc, char **argv)
     static struct load load = {.channels = 1000,
         .inflight = 256,
         .limit = 50,
+        .content_bytes = CONTENT_BYTES,
         .seconds = 5,
         .warmup = 1,
         .first_channel = 1000000,
@@ -236,7 +242,7 @@ int main(int argc, char **argv)
     }
     load.prng = prng_seeded(load.seed);
     pthread_mutex_init(&load.lock, NULL);
-    for (int i = 0; i < CONTENT_BYTES; i++)
+    for (unsigned i = 0; i < load.content_bytes; i++)
         load.content[i] = (char)('a' + prng_below(&load.prng, 26));
     struct trillium_query probe = {.channel_id = 1, .bound = TRILLIUM_NEWEST, .limit = 1};
     struct trillium_page page;
