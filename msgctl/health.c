@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "msgctl/output.h"
+
 /* Shares of a disk from which nodes refuse things (docs/operating/msgctl.md). */
 enum { DISK_NOTE_PERCENT = 85, DISK_URGENT_PERCENT = 96, VIEW_BEHIND_MAX = 1 };
 
@@ -69,6 +71,22 @@ static void judge_disk(const Trillium__V1__NodeStatusAnswer *node, struct health
             (unsigned long long)percent);
 }
 
+static void judge_clock(const Trillium__V1__RouterStatusAnswer *router, unsigned id, struct health_report *out)
+{
+    char behind[32];
+    if (router->clock_behind_ms <= 0) return;
+    output_time((uint64_t)router->clock_behind_ms, behind);
+    if (router->gives_no_ids)
+        find(out, HEALTH_DOWN,
+            "router %u: its clock is %s behind the ids given before, so it gives none and sends fail; set its host's "
+            "clock right, then it goes on by itself",
+            id, behind);
+    else
+        find(out, HEALTH_DEGRADED,
+            "router %u: its clock is %s behind the ids given before; they go on from there; check the time of its host",
+            id, behind);
+}
+
 static void judge_daemon(const struct cluster *cluster, size_t i, struct health_report *out)
 {
     const Trillium__V1__DaemonInfo *daemon = cluster->daemons[i];
@@ -91,6 +109,7 @@ static void judge_daemon(const struct cluster *cluster, size_t i, struct health_
     if (node) judge_disk(node, out);
     if (router && router->nodes_suspected > 0)
         find(out, HEALTH_DEGRADED, "router %u suspects %u nodes", daemon->id, router->nodes_suspected);
+    if (router) judge_clock(router, daemon->id, out);
     uint64_t view = node ? node->view_version : router->view_version;
     if (cluster->info && view + VIEW_BEHIND_MAX < cluster->info->view_version)
         find(out, HEALTH_NOTE, "%s %u knows view %llu, the newest is %llu", what, daemon->id, (unsigned long long)view,

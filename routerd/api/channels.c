@@ -157,7 +157,7 @@ static void purge(void *argument)
     }
     Trillium__V1__ChannelPurgeAnswer answer = TRILLIUM__V1__CHANNEL_PURGE_ANSWER__INIT;
     if (status == STATUS_OK) {
-        uint64_t cap = snowflake_last_of_ms(reactor_wall_us(worker->reactor) / 1000);
+        uint64_t cap = snowflake_last_of_ms(worker_id_now_ms(worker));
         if (newest > cap) cap = newest;
         answer.hi = call->hi && call->hi < cap ? call->hi : cap;
         if (call->lo > answer.hi) status = STATUS_TOO_NEW;

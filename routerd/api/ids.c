@@ -10,6 +10,14 @@
 
 enum { RING_PARK_MS = 20000 };
 
+/* The mark on disk is kept ahead of it. */
+static void note_given(struct worker *worker)
+{
+    int64_t given = worker->makers.last_ms, known = atomic_load(worker->given_ms);
+    while (given > known && !atomic_compare_exchange_weak(worker->given_ms, &known, given))
+        ;
+}
+
 static void handle_reserve(void *context, struct rpc_request *request)
 {
     struct worker *worker = context;
@@ -21,6 +29,7 @@ static void handle_reserve(void *context, struct rpc_request *request)
         answer.ids = arena_alloc(&request->arena, call->count * sizeof *answer.ids);
         answer.n_ids = call->count;
         status = makers_reserve(&worker->makers, call->count, reactor_wall_us(worker->reactor) / 1000, answer.ids);
+        note_given(worker);
     }
     worker_answer(worker, request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
 }

@@ -1,6 +1,7 @@
 #include "routerd/api/makers.h"
 
 #include "common/base/check.h"
+#include "common/base/limits.h"
 #include "common/model/snowflake.h"
 
 void makers_init(struct makers *makers, uint64_t now_ns, int64_t floor_unix_ms, _Atomic int64_t *ceiling_ms)
@@ -84,14 +85,56 @@ void makers_return(struct makers *makers, const struct uuid *instance, uint64_t 
     }
 }
 
+/* ---- the clock ---- */
+
+/* By how much the clock is behind the moment at which the run before wrote its mark. */
+static int64_t behind_mark(const struct makers *makers, int64_t wall_ms)
+{
+    return makers->count ? makers->floor_unix_ms - MARK_AHEAD_MS - wall_ms : 0;
+}
+
+enum makers_clock makers_clock(const struct makers *makers, int64_t wall_ms, int64_t *behind_ms)
+{
+    int64_t behind = behind_mark(makers, wall_ms);
+    if (makers->last_ms - wall_ms > behind) behind = makers->last_ms - wall_ms;
+    bool is_behind = behind > SKEW_AHEAD_MS_MAX;
+    if (behind_ms) *behind_ms = is_behind ? behind : 0;
+    return !is_behind ? MAKERS_CLOCK_RIGHT : behind > CLOCK_BEHIND_MS_MAX ? MAKERS_CLOCK_WRONG : MAKERS_CLOCK_BEHIND;
+}
+
+int64_t makers_now_ms(struct makers *makers, int64_t wall_ms)
+{
+    if (makers->count == 0 || makers_clock(makers, wall_ms, NULL) == MAKERS_CLOCK_WRONG) return wall_ms;
+    if (behind_mark(makers, wall_ms) > 0) makers->set_back = true;
+    if (wall_ms >= makers->floor_unix_ms) makers->set_back = false;
+    int64_t now = wall_ms > makers->last_ms ? wall_ms : makers->last_ms;
+    return makers->set_back && makers->floor_unix_ms > now ? makers->floor_unix_ms : now;
+}
+
+int64_t makers_mark_ms(int64_t mark_ms, int64_t wall_ms, int64_t given_ms)
+{
+    if (given_ms + MARK_EVERY_MS > mark_ms) mark_ms = given_ms + MARK_AHEAD_MS;
+    return wall_ms + MARK_AHEAD_MS > mark_ms ? wall_ms + MARK_AHEAD_MS : mark_ms;
+}
+
+/* The first id of this run is not below what the run before gave. One whose clock is a little behind begins where the
+   mark was written: the other routers, perhaps not set back at all, take its ids soon. One that is behind by more than
+   the age of a mark can know that the others are too, and spares the ids of the mark's last period as well. */
+static int64_t start_ms(const struct makers *makers, int64_t wall_ms)
+{
+    int64_t behind = behind_mark(makers, wall_ms);
+    if (behind <= 0) return wall_ms;
+    return makers->floor_unix_ms - (behind > MARK_EVERY_MS ? MARK_SLACK_MS : MARK_AHEAD_MS);
+}
+
 enum status makers_reserve(struct makers *makers, unsigned count, int64_t wall_ms, uint64_t *out)
 {
     CHECK(count > 0 && count <= RESERVE_MAX);
-    if (makers->count == 0 || makers->floor_unix_ms > wall_ms + MARK_AHEAD_MS) return STATUS_UNAVAILABLE;
-    int64_t ms = makers->last_ms;
+    if (makers->count == 0 || makers_clock(makers, wall_ms, NULL) == MAKERS_CLOCK_WRONG) return STATUS_UNAVAILABLE;
+    int64_t ms = makers->last_ms, start = start_ms(makers, wall_ms);
     unsigned sequence = makers->sequence;
-    if (wall_ms > ms) {
-        ms = wall_ms;
+    if (start > ms) {
+        ms = start;
         sequence = 0;
     }
     for (unsigned i = 0; i < count; i++) {

@@ -45,9 +45,9 @@ static void op_answer(struct message_op *op, enum status status, const struct rp
     worker_answer(op->worker, op->request, status, body);
 }
 
-static bool is_too_new(const struct worker *worker, uint64_t id)
+static bool is_too_new(struct worker *worker, uint64_t id)
 {
-    return snowflake_is_too_new(id, reactor_wall_us(worker->reactor) / 1000);
+    return snowflake_is_too_new(id, worker_id_now_ms(worker));
 }
 
 static void written(void *context, const struct write_result *result)

@@ -19,7 +19,6 @@
 #define MAKERS_PATH "makers"
 
 enum {
-    CEILING_EVERY_MS = 10000,
     MAKER_BLOCKS_MAX = 4,
     MAKERS_FILE_MAJOR = 1,
     MAKERS_FILE_BYTES = FILE_HEADER_BYTES + 4 + MAKER_BLOCKS_MAX * 4 + 4,
@@ -36,8 +35,9 @@ struct router {
     struct membership *membership;
     struct rpc_info self;
     uint32_t id;
-    _Atomic int64_t ceiling_ms;
-    int64_t floor_ms; /* the mark that the run before left */
+    _Atomic int64_t ceiling_ms, given_ms;
+    int64_t floor_ms;        /* the mark that the run before left */
+    enum makers_clock clock; /* as last logged */
     uint32_t blocks[MAKER_BLOCKS_MAX];
     unsigned blocks_count;
     bool stopping, keeper_ended, has_identity;
@@ -225,11 +225,32 @@ static void open_identity(struct router *router)
 /* Ids up to the mark may be given out only when it is on disk. */
 static void raise_ceiling(struct router *router)
 {
-    int64_t mark = reactor_wall_us(router->host.reactors[0]) / 1000 + MARK_AHEAD_MS;
-    if (mark < router->identity.identity.mark) mark = router->identity.identity.mark + CEILING_EVERY_MS;
+    int64_t wall = reactor_wall_us(router->host.reactors[0]) / 1000;
+    int64_t mark = makers_mark_ms(router->identity.identity.mark, wall, atomic_load(&router->given_ms));
     enum status status = identity_set_mark(&router->identity, mark);
     if (status != STATUS_OK) env_die(router->host.env, status, "identity: the id clock's mark cannot be written");
     atomic_store_explicit(&router->ceiling_ms, mark, memory_order_release);
+}
+
+static void watch_clock(struct router *router)
+{
+    struct reactor *reactor = router->host.reactors[0];
+    int64_t behind;
+    enum makers_clock clock = makers_clock(&router->workers[0].makers, reactor_wall_us(reactor) / 1000, &behind);
+    if (clock == router->clock) return;
+    router->clock = clock;
+    if (clock == MAKERS_CLOCK_RIGHT)
+        LOG(reactor_log(reactor), INFO, "clock.right", "why=\"it has passed the ids given before\"");
+    else if (clock == MAKERS_CLOCK_BEHIND)
+        LOG(reactor_log(reactor), WARN, "clock.set_back",
+            "behind_ms=%lld why=\"this host's clock is behind the ids given before; they go on from there until it has "
+            "caught up; check time synchronisation\"",
+            (long long)behind);
+    else
+        LOG(reactor_log(reactor), ERROR, "clock.set_back",
+            "behind_ms=%lld limit_ms=%d why=\"this host's clock is too far behind the ids given before, so none are "
+            "given; set the clock right, then they go on by themselves\"",
+            (long long)behind, CLOCK_BEHIND_MS_MAX);
 }
 
 static void keep(void *argument)
@@ -243,12 +264,14 @@ static void keep(void *argument)
         if (router->blocks_count == 0 && router->id) fetch_makers(router);
         if (reactor_now_ns(reactor) >= raise_at) {
             raise_ceiling(router);
-            raise_at = reactor_now_ns(reactor) + (uint64_t)CEILING_EVERY_MS * 1000000;
+            raise_at = reactor_now_ns(reactor) + (uint64_t)MARK_EVERY_MS * 1000000;
         }
+        watch_clock(router);
         uint64_t next = router->blocks_count ? raise_at : reactor_now_ns(reactor) + 100000000ull;
         gate_wait(reactor, &router->keeper_end, next);
     }
     membership_stop(router->membership);
+    raise_ceiling(router); /* the next run sees from it whether the clock was set back meanwhile */
     identity_close(&router->identity);
     router->keeper_ended = true;
     gate_open(&router->keeper_end);
@@ -260,9 +283,12 @@ static void check_ready(struct timer *timer)
 {
     struct router *router = CONTAINER_OF(timer, struct router, ready_timer);
     struct worker *worker = &router->workers[0];
-    const char *missing = !router->has_identity             ? "its data directory"
-                          : !worker->view                   ? "a view from a controller"
-                          : router->blocks_count == 0       ? "maker numbers from a controller"
+    int64_t wall_ms = reactor_wall_us(router->host.reactors[0]) / 1000;
+    const char *missing = !router->has_identity       ? "its data directory"
+                          : !worker->view             ? "a view from a controller"
+                          : router->blocks_count == 0 ? "maker numbers from a controller"
+                          : makers_clock(&worker->makers, wall_ms, NULL) == MAKERS_CLOCK_WRONG
+                              ? "its clock, which is far behind the ids given before: set this host's clock right"
                           : !worker_reaches_quorums(worker) ? "a quorum of nodes of every range"
                                                             : NULL;
     if (!missing) {
@@ -324,7 +350,8 @@ enum status router_create(
             .address = router->address,
             .controllers = (const char *const *)router->controllers,
             .controllers_count = (unsigned)settings->controllers.count,
-            .ceiling_ms = &router->ceiling_ms};
+            .ceiling_ms = &router->ceiling_ms,
+            .given_ms = &router->given_ms};
         status = worker_init(&router->workers[i], &options);
         if (status == STATUS_OK) continue;
         snprintf(why, HOST_WHY_BYTES, "%s: cannot listen for worker %u: %s", router->address, i, status_text(status));

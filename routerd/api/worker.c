@@ -15,6 +15,11 @@ uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request 
     return left < 1000 ? 1000 : (uint32_t)left;
 }
 
+int64_t worker_id_now_ms(struct worker *worker)
+{
+    return makers_now_ms(&worker->makers, reactor_wall_us(worker->reactor) / 1000);
+}
+
 enum status worker_level(unsigned wire, enum level *out)
 {
     if (wire < LEVEL_ONE_OF_N || wire > LEVEL_ALL_OF_N) return STATUS_BAD_REQUEST;

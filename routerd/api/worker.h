@@ -36,8 +36,9 @@ struct worker {
     struct coordinator coordinator;
     struct coalesce coalesce;
     struct makers makers;
-    struct list ring_waiters; /* parked RING calls */
-    struct timer tick;        /* once a second: parked calls, counters */
+    _Atomic int64_t *given_ms; /* time of the highest id reserved by any worker */
+    struct list ring_waiters;  /* parked RING calls */
+    struct timer tick;         /* once a second: parked calls, counters */
     struct worker_metrics metrics;
     struct timer drain; /* after the goodbye: until what was under way has ended */
     void (*drained)(void *context);
@@ -57,6 +58,8 @@ void worker_use_view(struct worker *worker, struct shared_view *view);
 
 /* Answers a client's call and counts it; one that failed leaves a line with its trace. */
 void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body);
+/* What is now for ids: one that lies after it is TOO_NEW. */
+int64_t worker_id_now_ms(struct worker *worker);
 /* What is left of the request's budget, for the calls that serve it. */
 uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request *request);
 /* BAD_REQUEST for a level that is not one. */

@@ -22,6 +22,9 @@ static void handle_status(void *context, struct rpc_request *request)
     answer.calls = worker->calls;
     answer.failures = worker->failures;
     answer.boarded = worker->coalesce.joined;
+    enum makers_clock clock =
+        makers_clock(&worker->makers, reactor_wall_us(worker->reactor) / 1000, &answer.clock_behind_ms);
+    answer.gives_no_ids = clock == MAKERS_CLOCK_WRONG;
     size_t position = 0;
     for (struct replica *replica; (replica = map_next(&worker->coordinator.replicas.by_key, &position, NULL));) {
         answer.nodes_up += replica_is_up(replica);
@@ -126,6 +129,7 @@ enum status worker_init(struct worker *worker, const struct worker_options *opti
     coordinator_init(&worker->coordinator, reactor, worker->rpc);
     coalesce_init(&worker->coalesce, reactor, lists_depart, worker);
     makers_init(&worker->makers, env_mono_ns(options->host->env), INT64_MAX, options->ceiling_ms);
+    worker->given_ms = options->given_ms;
     list_init(&worker->ring_waiters);
     make_metrics(worker, options->host->metrics);
     timer_init(&worker->tick, reactor, tick);

@@ -13,7 +13,7 @@ struct worker_options {
     const char *address; /* host:base port */
     const char *const *controllers;
     unsigned controllers_count;
-    _Atomic int64_t *ceiling_ms;
+    _Atomic int64_t *ceiling_ms, *given_ms;
 };
 
 /* Listens, too. An error leaves nothing behind. */

@@ -105,13 +105,94 @@ Test(makers, a_start_below_the_mark_reserves_at_once_under_another_number)
     cr_assert_neq(snowflake_maker(ids[0]), snowflake_maker(ids[1]));
 }
 
-Test(makers, a_clock_that_was_set_back_reserves_nothing)
+/* The run before wrote its mark when its clock showed wrote_ms; this one starts with the same ceiling. */
+static struct makers after_a_run(int64_t wrote_ms, uint64_t boot)
 {
+    uint16_t numbers[8] = {500, 501, 502, 503, 504, 505, 506, 507};
     struct makers makers;
-    uint16_t numbers[2] = {500, 501};
+    atomic_store(&ceiling, wrote_ms + MARK_AHEAD_MS);
+    makers_init(&makers, 0, wrote_ms + MARK_AHEAD_MS, &ceiling);
+    makers_add(&makers, numbers, 8, boot);
+    return makers;
+}
+
+Test(makers, a_clock_that_was_set_back_by_a_minute_goes_on_above_the_ids_given_before)
+{
+    /* Ids were given for up to MARK_EVERY_MS after the mark, leased ones 5 s ahead of that. */
+    struct makers makers = after_a_run(WALL_MS + 60000, 1);
+    int64_t given = WALL_MS + 60000 + MARK_EVERY_MS + LEASE_MS, behind;
+    uint64_t id, next;
+    cr_assert_eq(makers_clock(&makers, WALL_MS, &behind), MAKERS_CLOCK_BEHIND);
+    cr_assert_eq(behind, 60000);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &id), STATUS_OK);
+    cr_assert_geq(snowflake_unix_ms(id), given);
+    cr_assert_leq(snowflake_unix_ms(id), makers_now_ms(&makers, WALL_MS), "its own ids are not in the future");
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS + 5000, &next), STATUS_OK);
+    cr_assert_gt(next, id);
+    cr_assert_eq(snowflake_unix_ms(next), snowflake_unix_ms(id), "they wait for the clock");
+    int64_t caught_up = WALL_MS + 60000 + MARK_AHEAD_MS;
+    atomic_store(&ceiling, makers_mark_ms(ceiling, caught_up, 0));
+    cr_assert_eq(makers_reserve(&makers, 1, caught_up, &next), STATUS_OK);
+    cr_assert_eq(snowflake_unix_ms(next), caught_up);
+    cr_assert_eq(makers_now_ms(&makers, caught_up), caught_up);
+    cr_assert_eq(makers_clock(&makers, caught_up, &behind), MAKERS_CLOCK_RIGHT);
+    cr_assert_eq(behind, 0);
+}
+
+Test(makers, routers_whose_marks_differ_take_each_others_ids_after_a_clock_was_set_back)
+{
+    for (int64_t other = 0; other <= MARK_EVERY_MS; other += 1000) {
+        struct makers one = after_a_run(WALL_MS + 60000, 1), two = after_a_run(WALL_MS + 60000 - other, 1);
+        atomic_store(&ceiling, one.floor_unix_ms);
+        for (int64_t at = 0; at <= 120000; at += 500) {
+            uint64_t id;
+            atomic_store(&ceiling, makers_mark_ms(ceiling, WALL_MS + at, 0));
+            cr_assert_eq(makers_reserve(&one, 1, WALL_MS + at, &id), STATUS_OK);
+            cr_assert_not(snowflake_is_too_new(id, makers_now_ms(&two, WALL_MS + at)), "at %lld", (long long)at);
+            cr_assert_eq(makers_reserve(&two, 1, WALL_MS + at, &id), STATUS_OK);
+            cr_assert_not(snowflake_is_too_new(id, makers_now_ms(&one, WALL_MS + at)), "at %lld", (long long)at);
+        }
+    }
+}
+
+Test(makers, a_start_after_a_crash_takes_no_ids_of_the_future)
+{
+    struct makers makers = after_a_run(WALL_MS, 1);
+    cr_assert_eq(makers_now_ms(&makers, WALL_MS), WALL_MS);
+    cr_assert_eq(makers_now_ms(&makers, WALL_MS + 3000), WALL_MS + 3000);
+}
+
+Test(makers, a_clock_that_is_far_behind_reserves_nothing_until_it_is_right)
+{
+    struct makers makers = after_a_run(WALL_MS + 3600000, 1);
+    int64_t behind;
     uint64_t id;
-    atomic_store(&ceiling, WALL_MS + 3600000);
-    makers_init(&makers, 0, WALL_MS + 3600000, &ceiling);
-    makers_add(&makers, numbers, 2, 1);
     cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &id), STATUS_UNAVAILABLE);
+    cr_assert_eq(makers_clock(&makers, WALL_MS, &behind), MAKERS_CLOCK_WRONG);
+    cr_assert_eq(behind, 3600000);
+    cr_assert_eq(makers_now_ms(&makers, WALL_MS), WALL_MS, "and no ids of the future are taken");
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS + 3600001, &id), STATUS_OK);
+    cr_assert_eq(snowflake_unix_ms(id), WALL_MS + 3600001);
+}
+
+Test(makers, a_clock_that_is_set_back_while_running_goes_on_too)
+{
+    struct makers makers = after_a_run(WALL_MS - 60000, 1);
+    uint64_t before, after;
+    int64_t behind;
+    atomic_store(&ceiling, WALL_MS + MARK_AHEAD_MS);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS, &before), STATUS_OK);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS - 60000, &after), STATUS_OK);
+    cr_assert_gt(after, before);
+    cr_assert_not(snowflake_is_too_new(after, makers_now_ms(&makers, WALL_MS - 60000)));
+    cr_assert_eq(makers_clock(&makers, WALL_MS - 60000, &behind), MAKERS_CLOCK_BEHIND);
+    cr_assert_eq(makers_reserve(&makers, 1, WALL_MS - CLOCK_BEHIND_MS_MAX - 1, &after), STATUS_UNAVAILABLE);
+}
+
+Test(makers, the_mark_is_ahead_of_clock_and_ids_and_never_falls)
+{
+    cr_assert_eq(makers_mark_ms(0, WALL_MS, 0), WALL_MS + MARK_AHEAD_MS);
+    int64_t mark = WALL_MS + 90000;
+    cr_assert_eq(makers_mark_ms(mark, WALL_MS, mark - MARK_SLACK_MS), mark, "restarts alone do not drive it ahead");
+    cr_assert_eq(makers_mark_ms(mark, WALL_MS, mark - 5000), mark - 5000 + MARK_AHEAD_MS);
 }
