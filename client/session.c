@@ -18,6 +18,8 @@ enum {
     LEASE_RENEW_MS = 1500,
     RESERVE_COUNT = 64,
     AVOID_MS = 1000,
+    REDIAL_MS_MIN = 250,
+    REDIAL_MS_MAX = 4000,
 };
 
 /* One worker of one router, or a configured address while the ring is not known. */
@@ -37,6 +39,8 @@ struct session {
     uint64_t ring_version;
     unsigned routers_count;
     struct session_router routers[SESSION_ROUTERS_MAX];
+    uint64_t redial_at_ns; /* while no router is up: when all are dialed anew */
+    unsigned redial_ms;
     struct list calls; /* started and not done */
     /* the ring */
     struct session_call ring_call;
@@ -62,14 +66,32 @@ static uint64_t now_ns(const struct session *session)
 
 /* ---- routers ---- */
 
+static void reached(void *context, struct rpc_peer *peer, const struct rpc_info *info)
+{
+    (void)peer;
+    (void)info;
+    struct session *session = context;
+    session->redial_at_ns = 0;
+    session->redial_ms = REDIAL_MS_MIN;
+}
+
+static enum status dial(struct session *session, const char *address, struct rpc_peer **out)
+{
+    struct rpc_peer_options options = {.address = address,
+        .kind = RPC_CLIENT,
+        .roles = RPC_ROLE_BIT(RPC_ROLE_ROUTER),
+        .up = reached,
+        .context = session};
+    return rpc_peer_create(session->rpc, &options, out);
+}
+
 static enum status add_router(struct session *session, uint32_t router, uint16_t worker, const char *address)
 {
     if (session->routers_count == SESSION_ROUTERS_MAX) return STATUS_TOO_BIG;
     struct session_router *entry = &session->routers[session->routers_count];
     *entry = (struct session_router){.router = router, .worker = worker};
     snprintf(entry->address, sizeof entry->address, "%s", address);
-    struct rpc_peer_options options = {.address = address, .kind = RPC_CLIENT, .roles = RPC_ROLE_BIT(RPC_ROLE_ROUTER)};
-    enum status status = rpc_peer_create(session->rpc, &options, &entry->peer);
+    enum status status = dial(session, address, &entry->peer);
     if (status == STATUS_OK) session->routers_count++;
     return status;
 }
@@ -101,6 +123,25 @@ bool session_is_up(const struct session *session)
     return false;
 }
 
+/* Nobody is up. Dialers that were refused pause for up to 2 s, but the router that said goodbye last may well be the
+   last one of a restart in turn, and the others are back: they are dialed at once, then after growing pauses, so that a
+   slow handshake has its time. */
+static void dial_anew(struct session *session)
+{
+    uint64_t now = now_ns(session);
+    if (now < session->redial_at_ns || session->closing) return;
+    session->redial_at_ns = now + (uint64_t)session->redial_ms * 1000000;
+    session->redial_ms = session->redial_ms * 2 < REDIAL_MS_MAX ? session->redial_ms * 2 : REDIAL_MS_MAX;
+    for (unsigned i = 0; i < session->routers_count; i++) {
+        struct session_router *router = &session->routers[i];
+        struct rpc_peer *peer;
+        /* What was asked before a goodbye is still answered. */
+        if (rpc_peer_open(router->peer) > 0 || dial(session, router->address, &peer) != STATUS_OK) continue;
+        rpc_peer_destroy(router->peer);
+        router->peer = peer;
+    }
+}
+
 /* ---- calls ---- */
 
 static void finish(struct session_call *call, enum status status, struct bytes body)
@@ -118,6 +159,7 @@ static void attempt(struct session_call *call)
     struct session *session = call->session;
     int router = choose(session, call);
     if (router < 0) {
+        dial_anew(session);
         call->last = STATUS_UNAVAILABLE;
         timer_start_in(&call->pause, (uint64_t)PAUSE_MS_MIN * 1000000);
         return;
@@ -427,6 +469,8 @@ enum status session_create(const struct session_options *options, struct session
     struct session *session = mem_zalloc(sizeof *session);
     session->reactor = options->reactor;
     session->is_short_lived = options->is_short_lived;
+    session->redial_ms = REDIAL_MS_MIN;
+    session->redial_at_ns = now_ns(session) + (uint64_t)REDIAL_MS_MAX * 1000000; /* they are dialed just now */
     list_init(&session->calls);
     list_init(&session->id_waiters);
     timer_init(&session->ring_timer, options->reactor, ask_ring);

@@ -104,6 +104,22 @@ void face_init(struct face *face, const struct face_options *options)
     timer_init(&face->tick, face->reactor, tick);
 }
 
+/* Who is ready to be asked by routers counts them. */
+static enum status admit(void *context, const struct rpc_info *info, const char *remote)
+{
+    (void)remote;
+    struct face *face = context;
+    face->router_pipes += info->role == RPC_ROLE_ROUTER;
+    return STATUS_OK;
+}
+
+static void gone(void *context, const struct rpc_info *info)
+{
+    struct face *face = context;
+    CHECK(info->role != RPC_ROLE_ROUTER || face->router_pipes > 0);
+    face->router_pipes -= info->role == RPC_ROLE_ROUTER;
+}
+
 enum status face_listen(struct face *face, const struct face_listen_options *options)
 {
     struct rpc_options rpc = {
@@ -122,7 +138,10 @@ enum status face_listen(struct face *face, const struct face_listen_options *opt
         .kind = RPC_INTERNAL,
         .answer_budget_bytes = options->answer_budget_bytes,
         .handlers = handlers,
-        .handlers_count = count};
+        .handlers_count = count,
+        .admit = admit,
+        .gone = gone,
+        .context = face};
     enum status status = rpc_listen(face->rpc, &listen, &face->listener);
     if (status != STATUS_OK) {
         rpc_destroy(face->rpc);

@@ -27,9 +27,10 @@ struct face {
     struct rpc *rpc; /* NULL until it listens, and again after the end */
     struct rpc_listener *listener;
     struct face_metrics metrics;
-    struct timer tick; /* once a second */
-    uint32_t fibers;   /* calls that are served in fibers */
-    uint32_t lines;    /* logged in this second about calls */
+    struct timer tick;     /* once a second */
+    uint32_t fibers;       /* calls that are served in fibers */
+    uint32_t lines;        /* logged in this second about calls */
+    uint32_t router_pipes; /* open pipes of routers' workers */
 };
 
 /* The handlers, by file; their context is the face. */

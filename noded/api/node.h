@@ -27,6 +27,9 @@ struct seat {
     uint32_t step; /* barriers passed */
     struct gate gate;
     struct mail drain, drained;
+    /* Between the first view and being ready: are the routers here? */
+    struct timer meet;
+    uint64_t meet_until_ns;
 };
 
 struct noded {
@@ -43,7 +46,7 @@ struct noded {
     _Atomic uint64_t next_file_id;
     _Atomic uint64_t synced[SHARDS_MAX];
     _Atomic uint64_t view_version;
-    atomic_uint followed; /* shards that took a view over, while below shards */
+    atomic_uint met; /* shards that took a view over and met the routers */
 
     /* Shard 0's. */
     struct identity_file identity;

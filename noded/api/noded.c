@@ -15,6 +15,8 @@
 enum {
     FILE_IDS_PER_BOOT_BITS = 32,
     ANSWER_SHARE = 4, /* of a shard's memory: answers that one peer may have open */
+    MEET_POLL_MS = 20,
+    MEET_MS_MAX = 3000, /* a dialer tries at least every 2 s */
 };
 
 /* ---- steps that all shards take together ---- */
@@ -173,13 +175,39 @@ static void registered(void *context, uint32_t id)
     spread_view(noded);
 }
 
+static unsigned router_workers(const struct view *view)
+{
+    unsigned workers = 0;
+    for (unsigned i = 0; i < view->routers_count; i++)
+        workers += view->routers[i].workers;
+    return workers;
+}
+
+/* Whoever restarts nodes one after the other goes on when this one is ready. It counts for nothing before the routers
+   have found it again, so it says so only then; routers that are away are not waited for long. */
+static void meet_routers(struct timer *timer)
+{
+    struct seat *seat = CONTAINER_OF(timer, struct seat, meet);
+    struct noded *noded = seat->noded;
+    if (atomic_load(&noded->stop_asked)) return;
+    unsigned wanted = router_workers(&seat->shard->view->view), here = seat->face.router_pipes;
+    if (here < wanted && reactor_now_ns(seat->reactor) < seat->meet_until_ns) {
+        health_set(noded->host.health, HEALTH_STARTING,
+            "waiting for routers: %u of %u workers are connected to shard %u", here, wanted, seat->index);
+        timer_start_in(timer, (uint64_t)MEET_POLL_MS * 1000000);
+        return;
+    }
+    if (atomic_fetch_add(&noded->met, 1) + 1 == noded->shards && !atomic_load(&noded->stop_asked))
+        health_set(noded->host.health, HEALTH_READY, "serving");
+}
+
 static void shard_followed(void *context, uint16_t index)
 {
-    (void)index;
     struct noded *noded = context;
-    if (atomic_load_explicit(&noded->followed, memory_order_relaxed) >= noded->shards) return;
-    if (atomic_fetch_add(&noded->followed, 1) + 1 == noded->shards && !atomic_load(&noded->stop_asked))
-        health_set(noded->host.health, HEALTH_READY, "serving");
+    struct seat *seat = &noded->seats[index];
+    if (seat->meet_until_ns) return;
+    seat->meet_until_ns = reactor_now_ns(seat->reactor) + (uint64_t)MEET_MS_MAX * 1000000;
+    timer_start_in(&seat->meet, 0);
 }
 
 static void shard_synced(void *context, uint16_t index, uint64_t sequence)
@@ -294,6 +322,7 @@ static void init_seat(struct noded *noded, unsigned index)
     seat->index = (uint16_t)index;
     seat->reactor = noded->host.reactors[index];
     gate_init(&seat->gate);
+    timer_init(&seat->meet, seat->reactor, meet_routers);
     struct shard_options shard = {.reactor = seat->reactor,
         .index = seat->index,
         .count = noded->shards,
@@ -349,6 +378,7 @@ static void shard_drained(struct mail *mail)
 static void drain(void *argument)
 {
     struct seat *seat = argument;
+    timer_stop(&seat->meet);
     face_close(&seat->face);
     shard_stop(seat->shard);
     seat->drained.deliver = shard_drained;

@@ -97,6 +97,31 @@ static void came_up(void *context, struct rpc_peer *peer, const struct rpc_info 
         replica->node.value, replica->shard);
 }
 
+static enum status dial(struct replica *replica, const char *address, struct rpc_peer **out)
+{
+    struct rpc_peer_options options = {.address = address,
+        .kind = RPC_INTERNAL,
+        .roles = RPC_ROLE_BIT(RPC_ROLE_NODE),
+        .up = came_up,
+        .down = went_down,
+        .context = replica};
+    return rpc_peer_create(replica->coordinator->rpc, &options, out);
+}
+
+/* The node has started again. Its old pipe leads nowhere, whether that was noticed or not, and the dialer that was
+   refused meanwhile may be pausing for seconds. */
+static void dial_anew(struct replica *replica, const struct view_node *node)
+{
+    bool is_up = rpc_peer_is_up(replica->peer);
+    bool is_older = replica->boot < node->boot && (!is_up || rpc_peer_info(replica->peer)->boot < node->boot);
+    replica->boot = node->boot;
+    struct rpc_peer *peer;
+    if (!is_older || dial(replica, rpc_peer_address(replica->peer), &peer) != STATUS_OK) return;
+    if (is_up) went_down(replica, replica->peer);
+    rpc_peer_destroy(replica->peer);
+    replica->peer = peer;
+}
+
 struct replica *replicas_get(struct coordinator *coordinator, struct node_id node_id, struct range_id range)
 {
     const struct view_node *node = view_node_by_id(coordinator->view, node_id);
@@ -107,19 +132,14 @@ struct replica *replicas_get(struct coordinator *coordinator, struct node_id nod
     char address[ADDRESS_BYTES];
     if (address_shift(node->address, PORT_RPC + shard, address) != STATUS_OK) return NULL;
     replica = mem_zalloc(sizeof *replica);
-    struct rpc_peer_options options = {.address = address,
-        .kind = RPC_INTERNAL,
-        .roles = RPC_ROLE_BIT(RPC_ROLE_NODE),
-        .up = came_up,
-        .down = went_down,
-        .context = replica};
-    if (rpc_peer_create(coordinator->rpc, &options, &replica->peer) != STATUS_OK) {
-        mem_free(replica);
-        return NULL;
-    }
     replica->coordinator = coordinator;
     replica->node = node_id;
     replica->shard = shard;
+    replica->boot = node->boot;
+    if (dial(replica, address, &replica->peer) != STATUS_OK) {
+        mem_free(replica);
+        return NULL;
+    }
     replica->p99_us = 5000;
     replica->mean_us = 1000;
     timer_init(&replica->probe_timer, coordinator->reactor, probe);
@@ -138,10 +158,12 @@ void replicas_follow_view(struct coordinator *coordinator)
         bool same = node && replica->shard < node->shards &&
                     address_shift(node->address, PORT_RPC + replica->shard, address) == STATUS_OK &&
                     strcmp(address, rpc_peer_address(replica->peer)) == 0;
-        if (same)
-            map_put(&kept, key, replica);
-        else
+        if (!same) {
             retire(replica);
+            continue;
+        }
+        map_put(&kept, key, replica);
+        dial_anew(replica, node);
     }
     map_free(&coordinator->replicas.by_key);
     coordinator->replicas.by_key = kept;

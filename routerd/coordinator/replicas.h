@@ -26,6 +26,7 @@ struct replica {
     struct rpc_peer *peer;
     struct node_id node;
     uint16_t shard;
+    uint64_t boot; /* of the node, as the newest view has it */
     bool suspected;
     bool was_down;        /* its pipe ended and no other has come up since */
     bool gone;            /* the view has no such shard any more; freed with its last use */
@@ -48,7 +49,8 @@ void replicas_init(struct replicas *replicas);
 void replicas_fini(struct replicas *replicas);
 /* The replica, dialed on first use; NULL when the view does not know the node or the door failed. */
 struct replica *replicas_get(struct coordinator *coordinator, struct node_id node, struct range_id range);
-/* Shards that the view no longer has, or that moved, are hung up; all others are dialed. */
+/* Shards that the view no longer has, or that moved, are hung up; all others are dialed. One whose node has started
+   again is dialed anew at once, without the pause that its dialer may be in. */
 void replicas_follow_view(struct coordinator *coordinator);
 
 /* Whoever keeps a pointer beyond the turn holds a use. */

@@ -322,6 +322,35 @@ class Storm:
         check_replicas(cluster, range(self.first_channel, self.first_channel + self.channels), statement)
 
 
+class RouterFailures:
+    """What routers answered with a class RETRY or UNKNOWN since this was made, whether or not a client's repeat hid it:
+    by their own counters, which begin anew with each start, and by their logs, which have the end of a stopped one."""
+
+    def __init__(self, cluster):
+        self.cluster, self.counted = cluster, 0
+        self.seen = {name: self.counter(name) for name in cluster.names("router")}
+        self.lines = {name: len(self.logged(name)) for name in self.seen}
+
+    def counter(self, name):
+        return self.cluster.metric(name, "trillium_router_failures_total")
+
+    def logged(self, name):
+        return re.findall(r".*call\.failed.*", self.cluster.log(name))
+
+    def look(self):
+        """Called before a router is stopped, too: its counters go with it."""
+        for name, before in self.seen.items():
+            now = self.counter(name)
+            self.counted += now - before if now >= before else now
+            self.seen[name] = now
+
+    def check_none(self, statement):
+        self.look()
+        lines = [line for name, before in self.lines.items() for line in self.logged(name)[before:]]
+        check(self.counted == 0 and not lines, f"{statement}: no router answers a failure",
+              f"{self.counted:.0f} counted\n" + "\n".join(lines[-20:]))
+
+
 def check_replicas(cluster, channels, statement):
     """Rows and digest of every replica of every channel are equal."""
     channels = list(channels)
