@@ -35,6 +35,9 @@ struct session {
     struct reactor *reactor;
     struct rpc *rpc;
     bool is_short_lived, closing;
+    bool is_up; /* as last told */
+    void (*changed)(void *context, bool is_up);
+    void *context;
     bool has_ring;
     uint64_t ring_version;
     unsigned routers_count;
@@ -66,13 +69,41 @@ static uint64_t now_ns(const struct session *session)
 
 /* ---- routers ---- */
 
-static void reached(void *context, struct rpc_peer *peer, const struct rpc_info *info)
+bool session_is_up(const struct session *session)
+{
+    for (unsigned i = 0; i < session->routers_count; i++)
+        if (session->routers[i].peer && rpc_peer_is_up(session->routers[i].peer)) return true;
+    return false;
+}
+
+static void note_up(struct session *session)
+{
+    bool is_up = session_is_up(session);
+    if (is_up == session->is_up) return;
+    session->is_up = is_up;
+    if (session->changed) session->changed(session->context, is_up);
+    if (!is_up) return;
+    /* Whoever waits for a router need not wait for his next look. */
+    LIST_FOR_EACH (link, &session->calls) {
+        struct session_call *call = CONTAINER_OF(link, struct session_call, link);
+        if (call->attempts == 0 && timer_is_running(&call->pause)) timer_start_in(&call->pause, 0);
+    }
+}
+
+static void router_up(void *context, struct rpc_peer *peer, const struct rpc_info *info)
 {
     (void)peer;
     (void)info;
     struct session *session = context;
     session->redial_at_ns = 0;
     session->redial_ms = REDIAL_MS_MIN;
+    note_up(session);
+}
+
+static void router_down(void *context, struct rpc_peer *peer)
+{
+    (void)peer;
+    note_up(context);
 }
 
 static enum status dial(struct session *session, const char *address, struct rpc_peer **out)
@@ -80,7 +111,8 @@ static enum status dial(struct session *session, const char *address, struct rpc
     struct rpc_peer_options options = {.address = address,
         .kind = RPC_CLIENT,
         .roles = RPC_ROLE_BIT(RPC_ROLE_ROUTER),
-        .up = reached,
+        .up = router_up,
+        .down = router_down,
         .context = session};
     return rpc_peer_create(session->rpc, &options, out);
 }
@@ -114,13 +146,6 @@ static int choose(const struct session *session, const struct session_call *call
         best_avoided = avoided;
     }
     return best;
-}
-
-bool session_is_up(const struct session *session)
-{
-    for (unsigned i = 0; i < session->routers_count; i++)
-        if (session->routers[i].peer && rpc_peer_is_up(session->routers[i].peer)) return true;
-    return false;
 }
 
 /* Nobody is up. Dialers that were refused pause for up to 2 s, but the router that said goodbye last may well be the
@@ -164,6 +189,8 @@ static void attempt(struct session_call *call)
         timer_start_in(&call->pause, (uint64_t)PAUSE_MS_MIN * 1000000);
         return;
     }
+    if (!call->is_packed) call->pack(call, &call->body);
+    call->is_packed = true;
     uint64_t now = now_ns(session);
     uint64_t left_us = call->deadline_ns > now ? (call->deadline_ns - now) / 1000 : 0;
     uint64_t budget = call->attempt_us ? call->attempt_us : SESSION_ATTEMPT_MS_DEFAULT * 1000;
@@ -236,6 +263,13 @@ static void replied(struct rpc_call *rpc_call, const struct rpc_reply *reply)
     pause_call(call, reply->retry_after_us);
 }
 
+static void pack_message(const ProtobufCMessage *message, struct buffer *body)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    protobuf_c_message_pack(message, buffer_reserve(body, size));
+    body->size += size;
+}
+
 void session_call_start(struct session *session, struct session_call *call, const ProtobufCMessage *message)
 {
     call->session = session;
@@ -244,10 +278,10 @@ void session_call_start(struct session *session, struct session_call *call, cons
     call->last = STATUS_OK;
     if (call->trace == 0) call->trace = prng_next(reactor_prng(session->reactor)) | 1;
     if (call->deadline_ns == 0) call->deadline_ns = now_ns(session) + (uint64_t)SESSION_DEADLINE_MS_DEFAULT * 1000000;
-    size_t size = protobuf_c_message_get_packed_size(message);
+    CHECK(!message != !call->pack);
     call->body = (struct buffer){0};
-    protobuf_c_message_pack(message, buffer_reserve(&call->body, size));
-    call->body.size = size;
+    call->is_packed = message != NULL;
+    if (message) pack_message(message, &call->body);
     timer_init(&call->pause, session->reactor, paused);
     list_push_back(&session->calls, &call->link);
     if (session->closing)
@@ -305,6 +339,7 @@ static void use_ring(struct session *session, const Trillium__V1__RingAnswer *ri
     for (unsigned i = 0; i < old_count; i++)
         if (old[i].peer) rpc_peer_destroy(old[i].peer);
     session->ids.leased = false; /* positions moved; the next lease is a new one */
+    note_up(session);
 }
 
 static void ring_answered(struct session_call *call, enum status status, struct bytes body)
@@ -471,6 +506,8 @@ enum status session_create(const struct session_options *options, struct session
     session->is_short_lived = options->is_short_lived;
     session->redial_ms = REDIAL_MS_MIN;
     session->redial_at_ns = now_ns(session) + (uint64_t)REDIAL_MS_MAX * 1000000; /* they are dialed just now */
+    session->changed = options->changed;
+    session->context = options->context;
     list_init(&session->calls);
     list_init(&session->id_waiters);
     timer_init(&session->ring_timer, options->reactor, ask_ring);

@@ -28,6 +28,9 @@ struct session_options {
     uint8_t cluster[RPC_UUID_BYTES]; /* zeros: whichever answers */
     bool is_admin;
     bool is_short_lived; /* lives for one command: ids come from Reserve, no lease is taken */
+    /* Optional: session_is_up changed. Not from inside session_create or session_destroy. */
+    void (*changed)(void *context, bool is_up);
+    void *context;
 };
 
 /* BAD_REQUEST: no router, or a malformed address. */
@@ -47,6 +50,8 @@ struct session_call {
     uint64_t deadline_ns; /* monotonic; 0: SESSION_DEADLINE_MS_DEFAULT from now */
     uint32_t attempt_us;  /* 0: the default */
     uint64_t trace;       /* 0: a new one */
+    /* Instead of a message: appends the body before the first attempt, when a router was heard (session_wall_us). */
+    void (*pack)(struct session_call *call, struct buffer *body);
     /* Called once, never from inside session_call_start; body lives during the call. */
     void (*done)(struct session_call *call, enum status status, struct bytes body);
     /* the session's own */
@@ -58,10 +63,11 @@ struct session_call {
     uint32_t attempts;
     unsigned router; /* index of the one asked last */
     bool maybe;      /* an attempt may have had its effect */
+    bool is_packed;
     enum status last;
 };
 
-/* Packs the message; it may be freed at once. */
+/* Packs the message, which may be freed at once; NULL: call->pack will. */
 void session_call_start(struct session *session, struct session_call *call, const ProtobufCMessage *message);
 
 /* Waits for an id; done is called once, never from inside. */

@@ -76,8 +76,11 @@ TRILLIUM_API void trillium_close(struct trillium *trillium);
 /* True when a router can be reached now. */
 TRILLIUM_API bool trillium_is_up(struct trillium *trillium);
 
-/* Driven instances: trillium_turn does what can be done and returns in how many milliseconds it wants to be called
-   again (-1: when the descriptor is readable). Functions that wait turn by themselves. One thread only. */
+/* Driven instances live in the caller's loop, on one thread: wait until trillium_fd is readable, but not longer than
+   trillium_turn said, then turn. A turn does what can be done, calls callbacks, and returns in how many milliseconds
+   the next is due (-1: only when the descriptor is readable). A call that is started between turns makes the
+   descriptor readable; callbacks may start calls. Functions that wait turn by themselves, so they call callbacks of
+   other calls. Do not turn, wait or close inside a callback. docs/operating/running.md shows a loop. */
 TRILLIUM_API int trillium_fd(struct trillium *trillium);
 TRILLIUM_API int trillium_turn(struct trillium *trillium);
 

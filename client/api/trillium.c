@@ -32,7 +32,6 @@ struct trillium {
     bool is_driven;
     pthread_t thread;
     atomic_bool is_up;
-    struct timer up_timer;
     bool closed; /* the session said goodbye */
 };
 
@@ -87,11 +86,10 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void note_up(struct timer *timer)
+static void note_up(void *context, bool is_up)
 {
-    struct trillium *trillium = CONTAINER_OF(timer, struct trillium, up_timer);
-    atomic_store(&trillium->is_up, session_is_up(trillium->session));
-    timer_start_in(timer, 50000000);
+    struct trillium *trillium = context;
+    atomic_store(&trillium->is_up, is_up);
 }
 
 static void say(char *error, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -147,18 +145,19 @@ struct trillium *trillium_open(const struct trillium_options *options, char *err
     struct session_options session = {.reactor = trillium->reactor,
         .routers = routers,
         .routers_count = split(text, routers),
-        .is_short_lived = options->is_short_lived};
+        .is_short_lived = options->is_short_lived,
+        .changed = note_up,
+        .context = trillium};
     memcpy(session.cluster, cluster.bytes, sizeof session.cluster);
     if (session_create(&session, &trillium->session) != STATUS_OK) {
         say(error, error_size, "routers \"%s\": not a list of host or host:port", options->routers);
         free_instance(trillium);
         return NULL;
     }
-    timer_init(&trillium->up_timer, trillium->reactor, note_up);
-    timer_start_in(&trillium->up_timer, 0);
+    /* From its first turn on the descriptor tells of what is to be done. */
+    if (trillium->is_driven) reactor_turn(trillium->reactor);
     if (!trillium->is_driven && pthread_create(&trillium->thread, NULL, run, trillium) != 0) {
         say(error, error_size, "no thread can be started");
-        timer_stop(&trillium->up_timer);
         free_instance(trillium);
         return NULL;
     }
@@ -183,7 +182,6 @@ struct closing {
 static void begin_close(struct mail *mail)
 {
     struct closing *closing = CONTAINER_OF(mail, struct closing, mail);
-    timer_stop(&closing->trillium->up_timer);
     session_close(closing->trillium->session, said_goodbye, closing->trillium);
 }
 
@@ -477,26 +475,20 @@ int trillium_send(struct trillium *trillium, struct trillium_message *message, e
 
 /* ---- edit, delete, status ---- */
 
-/* The stamp is made on the session's clock, so on its thread, before the first attempt. */
-static void begin_edit(struct op *op)
+/* The stamp is made on the routers' clock, so not before one of them was heard; every attempt carries it. */
+static void pack_edit(struct session_call *session_call, struct buffer *body)
 {
-    struct buffer row = {0};
-    int64_t stamp = session_stamp(op->trillium->session);
-    enum status status = messages_encode_edit(op->content, stamp, &row);
-    if (status != STATUS_OK) {
-        op->end(op, status, bytes_of(NULL, 0));
-        op_free(op);
-        return;
-    }
+    struct op *op = CONTAINER_OF(session_call, struct op, call);
     Trillium__V1__MessageEditCall call = TRILLIUM__V1__MESSAGE_EDIT_CALL__INIT;
+    call.stamp_us = session_stamp(op->trillium->session);
+    CHECK(messages_encode_edit(op->content, call.stamp_us, &op->row) == STATUS_OK);
     call.channel_id = op->channel;
     call.message_id = op->id;
     call.level = level_of(op->level);
-    call.row = (ProtobufCBinaryData){row.size, row.data};
-    call.stamp_us = stamp;
-    op->message = &call.base;
-    op_call(op);
-    buffer_free(&row);
+    call.row = (ProtobufCBinaryData){op->row.size, op->row.data};
+    size_t size = protobuf_c_message_get_packed_size(&call.base);
+    protobuf_c_message_pack(&call.base, buffer_reserve(body, size));
+    body->size += size;
 }
 
 void trillium_edit_async(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_bytes content,
@@ -507,10 +499,16 @@ void trillium_edit_async(struct trillium *trillium, const struct trillium_ref *r
     op->id = ref->message_id;
     op->level = ref->level;
     op->content = (struct trillium_bytes){arena_copy(&op->arena, content.data, content.size), content.size};
-    op->begin = begin_edit;
     op->end = end_done;
     op->tell.done = done;
-    op_start(op);
+    op->call.pack = pack_edit;
+    struct buffer tried = {0};
+    enum status status = messages_encode_edit(content, 0, &tried);
+    buffer_free(&tried);
+    if (status == STATUS_OK)
+        op_start(op);
+    else
+        op_fail(op, status);
 }
 
 int trillium_edit(struct trillium *trillium, const struct trillium_ref *ref, struct trillium_bytes content)
