@@ -34,6 +34,16 @@ static bool range_is_valid(const struct view_range *range)
            nodes_are_distinct(range->next, range->next_count);
 }
 
+/* Above the count of replicas: some of them has lapsed before, and all their epochs follow. */
+enum { REPLICAS_LAPSED = 0x80 };
+
+static bool has_lapses(const struct view_range *range)
+{
+    for (unsigned i = 0; i < range->replicas_count; i++)
+        if (range->lapsed_at[i]) return true;
+    return false;
+}
+
 void view_range_encode(const struct view_range *range, struct buffer *out)
 {
     CHECK(range_is_valid(range));
@@ -43,17 +53,21 @@ void view_range_encode(const struct view_range *range, struct buffer *out)
     append_u64(out, (uint64_t)range->hi);
     buffer_append_varint(out, range->epoch);
     append_signed(out, range->horizon_ms);
-    append_u8(out, range->replicas_count);
+    bool lapses = has_lapses(range);
+    append_u8(out, (uint8_t)(range->replicas_count | (lapses ? REPLICAS_LAPSED : 0)));
     for (unsigned i = 0; i < range->replicas_count; i++)
         buffer_append_varint(out, range->replicas[i].value);
     append_u8(out, range->next_count);
     for (unsigned i = 0; i < range->next_count; i++)
         buffer_append_varint(out, range->next[i].value);
+    for (unsigned i = 0; i < range->replicas_count && lapses; i++) {
+        buffer_append_varint(out, range->lapsed_at[i]);
+        buffer_append_varint(out, range->rebuilt_at[i]);
+    }
 }
 
-static uint8_t decode_nodes(struct reader *reader, struct node_id nodes[REPLICAS_MAX])
+static uint8_t decode_nodes(struct reader *reader, uint8_t count, struct node_id nodes[REPLICAS_MAX])
 {
-    uint8_t count = read_u8(reader);
     if (count > REPLICAS_MAX) {
         reader_fail(reader);
         return 0;
@@ -72,8 +86,15 @@ enum status view_range_decode(struct reader *reader, struct view_range *out)
     range.hi = (int64_t)read_u64(reader);
     range.epoch = read_varint(reader);
     range.horizon_ms = read_varint_signed(reader);
-    range.replicas_count = decode_nodes(reader, range.replicas);
-    range.next_count = decode_nodes(reader, range.next);
+    uint8_t count = read_u8(reader);
+    range.replicas_count = decode_nodes(reader, count & (uint8_t)~REPLICAS_LAPSED, range.replicas);
+    range.next_count = decode_nodes(reader, read_u8(reader), range.next);
+    for (unsigned i = 0; i < range.replicas_count && (count & REPLICAS_LAPSED); i++) {
+        range.lapsed_at[i] = read_varint(reader);
+        range.rebuilt_at[i] = read_varint(reader);
+        if (range.lapsed_at[i] > range.epoch || range.rebuilt_at[i] > range.epoch) reader_fail(reader);
+    }
+    if (has_lapses(&range) != (count >= REPLICAS_LAPSED)) reader_fail(reader);
     if (!reader_ok(reader) || !range_is_valid(&range)) return STATUS_BAD_REQUEST;
     *out = range;
     return STATUS_OK;
@@ -402,6 +423,14 @@ bool view_range_has(const struct view_range *range, struct node_id node)
     for (unsigned i = 0; i < range->next_count; i++)
         if (range->next[i].value == node.value) return true;
     return false;
+}
+
+unsigned view_range_place(const struct view_range *range, struct node_id node)
+{
+    unsigned place = 0;
+    while (place < range->replicas_count && range->replicas[place].value != node.value)
+        place++;
+    return place;
 }
 
 uint16_t view_shard_of(struct range_id range, uint16_t shards)

@@ -67,6 +67,9 @@ struct view_range {
     int64_t horizon_ms; /* H: creates with an older id time are refused; HORIZON_NONE */
     struct node_id replicas[REPLICAS_MAX];
     struct node_id next[REPLICAS_MAX];
+    /* By position in replicas: the epoch that told of a replica's newest lapse, and the one since which it counts
+       again; 0: never. What a replica said before lapsed_at, or between lapsed_at and rebuilt_at, counts nowhere. */
+    uint64_t lapsed_at[REPLICAS_MAX], rebuilt_at[REPLICAS_MAX];
 };
 
 struct view {
@@ -107,6 +110,18 @@ enum status view_range_decode(struct reader *reader, struct view_range *out) MUS
 
 /* As replica, or as member of the set that a joint phase moves to. */
 bool view_range_has(const struct view_range *range, struct node_id node);
+/* The position in replicas; replicas_count when it is none. */
+unsigned view_range_place(const struct view_range *range, struct node_id node);
+/* This replica lost something and is not rebuilt yet: it counts in no quorum. */
+static inline bool view_range_is_lapsed(const struct view_range *range, unsigned place)
+{
+    return range->lapsed_at[place] > range->rebuilt_at[place];
+}
+/* What this replica answered at the epoch counts under this record: it does not lapse, nor did it since. */
+static inline bool view_range_counts(const struct view_range *range, unsigned place, uint64_t epoch)
+{
+    return !view_range_is_lapsed(range, place) && epoch >= range->rebuilt_at[place];
+}
 /* The shard of a node that holds the range; shards > 0. */
 uint16_t view_shard_of(struct range_id range, uint16_t shards);
 

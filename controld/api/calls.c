@@ -1,4 +1,6 @@
 /* calls: the handlers of the control conversation (docs/protocols/control.md). */
+#include <inttypes.h>
+
 #include "common/base/check.h"
 #include "common/cluster/address.h"
 #include "controld/api/controld_internal.h"
@@ -17,9 +19,23 @@ struct asking {
     struct controld *controld;
     struct rpc_request *request;
     enum command_kind kind;
+    struct uuid uuid; /* REGISTER, REPLACE: the caller's */
 };
 
 /* ---- outcomes ---- */
+
+/* CONFLICT: tells a node as what it is known, if it is. */
+static void answer_known(struct controld *controld, struct rpc_request *request, struct uuid uuid)
+{
+    const struct catalog_daemon *known = catalog_daemon_by_uuid(&controld->state.catalog, DAEMON_NODE, &uuid);
+    Trillium__V1__RegisterAnswer body = TRILLIUM__V1__REGISTER_ANSWER__INIT;
+    if (known) {
+        body.known_uuid =
+            (ProtobufCBinaryData){sizeof known->is.uuid.bytes, (uint8_t *)(uintptr_t)known->is.uuid.bytes};
+        body.known_boot = known->is.boot;
+    }
+    rpc_answer(request, STATUS_CONFLICT, &(struct rpc_answer){.body = RPC_MESSAGE(&body)});
+}
 
 static void answer_not_leader(struct controld *controld, struct rpc_request *request)
 {
@@ -38,7 +54,12 @@ static void answer_change(struct asking *asking, const struct catalog_answer *an
     struct rpc_request *request = asking->request;
     struct rpc_answer out = {0};
     switch (asking->kind) {
-    case COMMAND_REGISTER: {
+    case COMMAND_REGISTER:
+    case COMMAND_REPLACE: {
+        if (answer->status == STATUS_CONFLICT) {
+            answer_known(asking->controld, request, asking->uuid);
+            return;
+        }
         Trillium__V1__RegisterAnswer body = TRILLIUM__V1__REGISTER_ANSWER__INIT;
         body.id = answer->id;
         body.view_version = asking->controld->state.catalog.view_version;
@@ -97,6 +118,8 @@ static void ask(struct controld *controld, struct rpc_request *request, struct c
     asking->controld = controld;
     asking->request = request;
     asking->kind = command->kind;
+    if (command->kind == COMMAND_REGISTER) asking->uuid = command->registration.uuid;
+    if (command->kind == COMMAND_REPLACE) asking->uuid = command->replace.uuid;
     enum status status =
         controld->stopping ? STATUS_UNAVAILABLE : proposals_make(&controld->proposals, command, &asking->proposal);
     if (status == STATUS_OK) return;
@@ -149,23 +172,65 @@ static bool address_is_taken(const struct controld *controld, const struct comma
     return false;
 }
 
+/* The node, dead now, whose address a data directory that nobody knows comes up at: its disk was replaced or emptied.
+ */
+static const struct catalog_daemon *node_without_disk(
+    const struct controld *controld, const struct command_register *registration)
+{
+    const struct catalog *catalog = &controld->state.catalog;
+    if (registration->role != DAEMON_NODE || catalog_daemon_by_uuid(catalog, DAEMON_NODE, &registration->uuid))
+        return NULL;
+    for (unsigned i = 0; i < catalog->nodes.count; i++)
+        if (strcmp(catalog->nodes.items[i].is.address, registration->address) == 0) return &catalog->nodes.items[i];
+    return NULL;
+}
+
+static void register_daemon(
+    struct controld *controld, struct rpc_request *request, const struct command_register *registration)
+{
+    const struct catalog_daemon *node = node_without_disk(controld, registration);
+    if (node) {
+        LOG(reactor_log(controld->reactor), WARN, "register.unknown",
+            "node=%u address=%s why=\"its data directory is another one\"", node->id, registration->address);
+        answer_known(controld, request, node->is.uuid);
+        return;
+    }
+    struct command command = {.kind = COMMAND_REGISTER, .registration = *registration};
+    ask(controld, request, &command);
+}
+
+static void replace_node(struct controld *controld, struct rpc_request *request, const Trillium__V1__RegisterCall *call,
+    const struct command_register *registration)
+{
+    struct command command = {
+        .kind = COMMAND_REPLACE, .replace = {.boot = call->replaces_boot, .registration = *registration}};
+    if (call->replaces_uuid.len != sizeof command.replace.uuid.bytes || registration->role != DAEMON_NODE) {
+        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
+        return;
+    }
+    memcpy(command.replace.uuid.bytes, call->replaces_uuid.data, sizeof command.replace.uuid.bytes);
+    LOG(reactor_log(controld->reactor), WARN, "register.replace", "address=%s boot=%" PRIu64, registration->address,
+        registration->boot);
+    ask(controld, request, &command);
+}
+
 static void handle_register(void *context, struct rpc_request *request)
 {
     struct controld *controld = context;
     const Trillium__V1__RegisterCall *call =
         rpc_decode(&request->arena, &trillium__v1__register_call__descriptor, request->body);
-    struct command command = {.kind = COMMAND_REGISTER};
-    if (!call || !read_registration(call, request->from, &command.registration)) {
+    struct command_register registration;
+    if (!call || !read_registration(call, request->from, &registration)) {
         rpc_answer(request, STATUS_BAD_REQUEST, NULL);
-        return;
-    }
-    if (address_is_taken(controld, &command.registration)) {
+    } else if (address_is_taken(controld, &registration)) {
         LOG(reactor_log(controld->reactor), WARN, "register.refused", "address=%s why=\"a live daemon has it\"",
-            command.registration.address);
+            registration.address);
         rpc_answer(request, STATUS_CONFLICT, NULL);
-        return;
+    } else if (call->replaces_uuid.len) {
+        replace_node(controld, request, call, &registration);
+    } else {
+        register_daemon(controld, request, &registration);
     }
-    ask(controld, request, &command);
 }
 
 /* ---- makers, imports, ranges ---- */
@@ -228,6 +293,38 @@ static void handle_epoch(void *context, struct rpc_request *request)
     ask(context, request, &command);
 }
 
+/* ---- lapses ---- */
+
+static void handle_lapse(void *context, struct rpc_request *request)
+{
+    struct controld *controld = context;
+    const Trillium__V1__LapseCall *call =
+        rpc_decode(&request->arena, &trillium__v1__lapse_call__descriptor, request->body);
+    struct command command = {.kind = COMMAND_LAPSE};
+    if (!call || call->n_ranges == 0 || call->n_ranges > RANGES_PER_LAPSE_MAX) {
+        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
+        return;
+    }
+    command.lapse.node.value = call->node;
+    command.lapse.ranges_count = (uint16_t)call->n_ranges;
+    for (size_t i = 0; i < call->n_ranges; i++)
+        command.lapse.ranges[i] = (struct command_lapsed_range){{call->ranges[i]->range}, call->ranges[i]->known};
+    LOG(reactor_log(controld->reactor), WARN, "replicas.lapse", "node=%u ranges=%zu", call->node, call->n_ranges);
+    ask(controld, request, &command);
+}
+
+static void handle_rebuilt(void *context, struct rpc_request *request)
+{
+    const Trillium__V1__RebuiltCall *call =
+        rpc_decode(&request->arena, &trillium__v1__rebuilt_call__descriptor, request->body);
+    if (!call) {
+        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
+        return;
+    }
+    struct command command = {.kind = COMMAND_REBUILT, .rebuilt = {{call->node}, {call->range}, call->lapsed_at}};
+    ask(context, request, &command);
+}
+
 /* ---- info ---- */
 
 static void add_controllers(struct controld *controld, const struct raft_status *status, struct arena *arena,
@@ -264,6 +361,7 @@ static Trillium__V1__DaemonInfo *daemon_info(
     info->up = presence_is_up(&controld->presence, daemon);
     info->version = (char *)(uintptr_t)daemon->is.version;
     if (is_node) info->ranges = catalog_ranges_of(&controld->state.catalog, (struct node_id){daemon->id});
+    if (is_node) info->ranges_lapsed = catalog_lapsed_of(&controld->state.catalog, (struct node_id){daemon->id});
     return info;
 }
 
@@ -287,8 +385,10 @@ static void add_ranges(struct controld *controld, struct arena *arena, Trillium_
     for (unsigned i = 0; i < catalog->ranges_count; i++) {
         const struct view_range *range = &catalog->ranges[i];
         unsigned live = 0;
-        for (unsigned r = 0; r < range->replicas_count; r++)
-            live += up[range->replicas[r].value];
+        for (unsigned r = 0; r < range->replicas_count; r++) {
+            live += up[range->replicas[r].value] && !view_range_is_lapsed(range, r);
+            body->replicas_lapsed += view_range_is_lapsed(range, r);
+        }
         body->ranges_below_quorum += live < range->replicas_count / 2u + 1;
         if (range->replicas_count > body->replication) body->replication = range->replicas_count;
     }
@@ -350,6 +450,8 @@ enum status calls_listen(struct controld *controld)
         {METHOD_CONTROL_HORIZON, all, handle_horizon, controld},
         {METHOD_CONTROL_EPOCH, all, handle_epoch, controld},
         {METHOD_CONTROL_INFO, all, handle_info, controld},
+        {METHOD_CONTROL_LAPSE, node, handle_lapse, controld},
+        {METHOD_CONTROL_REBUILT, node, handle_rebuilt, controld},
         {METHOD_RAFT_STEP, controller, member_handle_step, controld->member},
         {METHOD_RAFT_SNAPSHOT, controller, member_handle_snapshot, controld->member},
     };

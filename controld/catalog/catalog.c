@@ -143,6 +143,16 @@ unsigned catalog_ranges_of(const struct catalog *catalog, struct node_id node)
     return count;
 }
 
+unsigned catalog_lapsed_of(const struct catalog *catalog, struct node_id node)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < catalog->ranges_count; i++) {
+        unsigned place = view_range_place(&catalog->ranges[i], node);
+        count += place < catalog->ranges[i].replicas_count && view_range_is_lapsed(&catalog->ranges[i], place);
+    }
+    return count;
+}
+
 /* ---- view ---- */
 
 static struct view_node view_node_of(const struct catalog_daemon *node)

@@ -93,6 +93,8 @@ const struct catalog_daemon *catalog_node(const struct catalog *catalog, uint32_
 const struct table *catalog_table(const struct catalog *catalog, struct table_id table);
 const struct view_range *catalog_range(const struct catalog *catalog, struct range_id range);
 unsigned catalog_ranges_of(const struct catalog *catalog, struct node_id node);
+/* Of these, how many have lapsed there. */
+unsigned catalog_lapsed_of(const struct catalog *catalog, struct node_id node);
 
 /* The view as it stands, with arrays in arena; controllers come from the configuration. */
 void catalog_view(const struct catalog *catalog, const struct view_controller *controllers, unsigned controllers_count,

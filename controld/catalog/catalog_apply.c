@@ -72,6 +72,10 @@ static enum status apply_register(struct change *change, const struct command_re
         if (uuid_equal(&daemons->items[i].is.uuid, &registration->uuid)) daemon = &daemons->items[i];
     if (daemon) {
         if (registration->boot < daemon->is.boot) return STATUS_CONFLICT;
+        /* Each start counts: two processes with one count have two states of one directory. */
+        bool twice = registration->boot == daemon->is.boot && registration->role == DAEMON_NODE &&
+                     !uuid_equal(&registration->instance, &daemon->is.instance);
+        if (twice) return STATUS_CONFLICT;
         change->answer->view_changed = !shows_the_same(&daemon->is, registration);
         catalog_record_daemon(&change->record, daemon);
         was(change);
@@ -149,17 +153,93 @@ static enum status apply_horizon(struct change *change, const struct command_hor
     return STATUS_OK;
 }
 
+/* The newest record tells that this replica has lapsed, and counts in nothing until it is rebuilt. */
+static void lapse_replica(struct change *change, struct view_range *range, unsigned place)
+{
+    catalog_record_range(&change->record, range);
+    was(change);
+    range->lapsed_at[place] = ++range->epoch;
+    catalog_record_range(&change->record, range);
+    is(change);
+    change->answer->view_changed = true;
+}
+
+static struct view_range *range_of(struct catalog *catalog, struct range_id id)
+{
+    for (unsigned i = 0; i < catalog->ranges_count; i++)
+        if (catalog->ranges[i].id.value == id.value) return &catalog->ranges[i];
+    return NULL;
+}
+
+/* Ranges that are not the node's any more are passed over. */
+static enum status apply_lapse(struct change *change, const struct command_lapse *lapse)
+{
+    struct catalog *catalog = change->catalog;
+    if (!catalog_node(catalog, lapse->node.value)) return STATUS_NOT_FOUND;
+    for (unsigned i = 0; i < lapse->ranges_count; i++) {
+        struct view_range *range = range_of(catalog, lapse->ranges[i].range);
+        unsigned place = range ? view_range_place(range, lapse->node) : 0;
+        if (!range || place == range->replicas_count) continue;
+        if (view_range_is_lapsed(range, place) && range->lapsed_at[place] > lapse->ranges[i].known) continue;
+        lapse_replica(change, range, place);
+    }
+    return STATUS_OK;
+}
+
+static enum status apply_rebuilt(struct change *change, const struct command_rebuilt *rebuilt)
+{
+    struct view_range *range = range_of(change->catalog, rebuilt->range);
+    unsigned place = range ? view_range_place(range, rebuilt->node) : 0;
+    if (!range || place == range->replicas_count) return STATUS_NOT_FOUND;
+    if (range->lapsed_at[place] != rebuilt->lapsed_at) return STATUS_CONFLICT;
+    if (!view_range_is_lapsed(range, place)) return STATUS_OK;
+    catalog_record_range(&change->record, range);
+    was(change);
+    range->rebuilt_at[place] = ++range->epoch;
+    catalog_record_range(&change->record, range);
+    is(change);
+    change->answer->view_changed = true;
+    return STATUS_OK;
+}
+
+/* Who stands for the node now has nothing of what the node acknowledged, or not the newest of it. */
+static enum status apply_replace(struct change *change, const struct command_replace *replace)
+{
+    struct catalog *catalog = change->catalog;
+    const struct command_register *registration = &replace->registration;
+    struct catalog_daemon *node = NULL;
+    for (unsigned i = 0; i < catalog->nodes.count; i++) {
+        struct catalog_daemon *daemon = &catalog->nodes.items[i];
+        if (uuid_equal(&daemon->is.uuid, &replace->uuid))
+            node = daemon;
+        else if (uuid_equal(&daemon->is.uuid, &registration->uuid))
+            return STATUS_CONFLICT;
+    }
+    if (!node || node->is.boot != replace->boot) return STATUS_CONFLICT;
+    bool same = uuid_equal(&replace->uuid, &registration->uuid);
+    if (same && registration->boot <= node->is.boot) return STATUS_CONFLICT;
+    catalog_record_daemon(&change->record, node);
+    was(change);
+    node->is = *registration;
+    catalog_record_daemon(&change->record, node);
+    is(change);
+    for (unsigned i = 0; i < catalog->ranges_count; i++) {
+        unsigned place = view_range_place(&catalog->ranges[i], (struct node_id){node->id});
+        if (place < catalog->ranges[i].replicas_count) lapse_replica(change, &catalog->ranges[i], place);
+    }
+    change->answer->id = node->id;
+    change->answer->view_changed = true;
+    return STATUS_OK;
+}
+
 static enum status apply_epoch(struct change *change, struct range_id id)
 {
     struct catalog *catalog = change->catalog;
-    for (unsigned i = 0; i < catalog->ranges_count; i++) {
-        struct view_range *range = &catalog->ranges[i];
-        if (range->id.value != id.value) continue;
-        renew_range(change, range, range->horizon_ms);
-        change->answer->number = range->epoch;
-        return STATUS_OK;
-    }
-    return STATUS_NOT_FOUND;
+    struct view_range *range = range_of(catalog, id);
+    if (!range) return STATUS_NOT_FOUND;
+    renew_range(change, range, range->horizon_ms);
+    change->answer->number = range->epoch;
+    return STATUS_OK;
 }
 
 /* ---- makers ---- */
@@ -270,6 +350,12 @@ static enum status apply_command(struct change *change, const struct command *co
         return apply_horizon(change, &command->horizon);
     case COMMAND_EPOCH:
         return apply_epoch(change, command->epoch);
+    case COMMAND_LAPSE:
+        return apply_lapse(change, &command->lapse);
+    case COMMAND_REBUILT:
+        return apply_rebuilt(change, &command->rebuilt);
+    case COMMAND_REPLACE:
+        return apply_replace(change, &command->replace);
     case COMMANDS_END:
         break;
     }

@@ -8,7 +8,7 @@ enum { COMMAND_FORMAT = 1 };
 const char *command_kind_name(enum command_kind kind)
 {
     static const char *const names[COMMANDS_END] = {NULL, "table", "register", "place", "makers", "import_begin",
-        "import_renew", "import_end", "import_expire", "horizon", "epoch"};
+        "import_renew", "import_end", "import_expire", "horizon", "epoch", "lapse", "rebuilt", "replace"};
     return (unsigned)kind < COMMANDS_END && names[kind] ? names[kind] : "?";
 }
 
@@ -49,6 +49,17 @@ static void encode_import(const struct command_import *import, struct buffer *ou
     append_text(out, import->label);
 }
 
+static void encode_lapse(const struct command_lapse *lapse, struct buffer *out)
+{
+    CHECK(lapse->ranges_count > 0 && lapse->ranges_count <= RANGES_PER_LAPSE_MAX);
+    buffer_append_varint(out, lapse->node.value);
+    buffer_append_varint(out, lapse->ranges_count);
+    for (unsigned i = 0; i < lapse->ranges_count; i++) {
+        append_u64(out, lapse->ranges[i].range.value);
+        buffer_append_varint(out, lapse->ranges[i].known);
+    }
+}
+
 void command_encode(const struct command *command, struct buffer *out)
 {
     append_u8(out, COMMAND_FORMAT);
@@ -80,6 +91,19 @@ void command_encode(const struct command *command, struct buffer *out)
         return;
     case COMMAND_EPOCH:
         append_u64(out, command->epoch.value);
+        return;
+    case COMMAND_LAPSE:
+        encode_lapse(&command->lapse, out);
+        return;
+    case COMMAND_REBUILT:
+        buffer_append_varint(out, command->rebuilt.node.value);
+        append_u64(out, command->rebuilt.range.value);
+        buffer_append_varint(out, command->rebuilt.lapsed_at);
+        return;
+    case COMMAND_REPLACE:
+        append_uuid(out, &command->replace.uuid);
+        append_u64(out, command->replace.boot);
+        command_register_encode(&command->replace.registration, out);
         return;
     case COMMANDS_END:
         break;
@@ -129,6 +153,17 @@ static void decode_import(struct reader *reader, struct command_import *out)
     read_text(reader, out->label, sizeof out->label);
 }
 
+static void decode_lapse(struct reader *reader, struct command_lapse *out)
+{
+    out->node.value = read_at_most(reader, UINT32_MAX);
+    out->ranges_count = (uint16_t)read_at_most(reader, RANGES_PER_LAPSE_MAX);
+    if (out->ranges_count == 0) reader_fail(reader);
+    for (unsigned i = 0; i < out->ranges_count && reader_ok(reader); i++) {
+        out->ranges[i].range.value = read_u64(reader);
+        out->ranges[i].known = read_varint(reader);
+    }
+}
+
 static void decode_kind(struct reader *reader, struct command *out)
 {
     switch (out->kind) {
@@ -157,6 +192,20 @@ static void decode_kind(struct reader *reader, struct command *out)
         return;
     case COMMAND_EPOCH:
         out->epoch.value = read_u64(reader);
+        return;
+    case COMMAND_LAPSE:
+        decode_lapse(reader, &out->lapse);
+        return;
+    case COMMAND_REBUILT:
+        out->rebuilt.node.value = read_at_most(reader, UINT32_MAX);
+        out->rebuilt.range.value = read_u64(reader);
+        out->rebuilt.lapsed_at = read_varint(reader);
+        return;
+    case COMMAND_REPLACE:
+        read_uuid(reader, &out->replace.uuid);
+        out->replace.boot = read_u64(reader);
+        command_register_decode(reader, &out->replace.registration);
+        if (out->replace.registration.role != DAEMON_NODE) reader_fail(reader);
         return;
     case COMMANDS_END:
         break;

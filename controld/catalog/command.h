@@ -8,7 +8,13 @@
 
 #include "common/model/view.h"
 
-enum { COMMAND_BYTES_MAX = 64 << 10, VERSION_TEXT_BYTES = 32, LABEL_BYTES = 64, RANGES_PER_PLACE_MAX = 64 };
+enum {
+    COMMAND_BYTES_MAX = 64 << 10,
+    VERSION_TEXT_BYTES = 32,
+    LABEL_BYTES = 64,
+    RANGES_PER_PLACE_MAX = 64,
+    RANGES_PER_LAPSE_MAX = 64,
+};
 
 /* Numbers are in logs and never reused. */
 enum command_kind {
@@ -22,6 +28,9 @@ enum command_kind {
     COMMAND_IMPORT_EXPIRE = 8, /* ends a session whose deadline is still the given one */
     COMMAND_HORIZON = 9,       /* raises H of a table's ranges */
     COMMAND_EPOCH = 10,        /* a new epoch of a range with the same replicas */
+    COMMAND_LAPSE = 11,        /* replicas of a node have lost something */
+    COMMAND_REBUILT = 12,      /* one of them has everything again */
+    COMMAND_REPLACE = 13,      /* a node came back with another data directory, or with an older state of its own */
     COMMANDS_END,
     /* 64 and above: jobs (topology), reserved. */
 };
@@ -68,6 +77,31 @@ struct command_horizon {
     int64_t unix_ms;
 };
 
+/* A replica that lost something while its node knew the range's record of this epoch. A lapse that is recorded at a
+   later epoch covers it, so that a repeated command changes nothing. */
+struct command_lapsed_range {
+    struct range_id range;
+    uint64_t known;
+};
+
+struct command_lapse {
+    struct node_id node;
+    uint16_t ranges_count;
+    struct command_lapsed_range ranges[RANGES_PER_LAPSE_MAX];
+};
+
+struct command_rebuilt {
+    struct node_id node;
+    struct range_id range;
+    uint64_t lapsed_at; /* the lapse that was rebuilt; a later one stays */
+};
+
+struct command_replace {
+    struct uuid uuid; /* as the node is registered now: with other ones the command is refused */
+    uint64_t boot;
+    struct command_register registration;
+};
+
 struct command {
     enum command_kind kind;
     int64_t stamp_us; /* the leader's wall clock when it proposed */
@@ -79,6 +113,9 @@ struct command {
         struct command_import import;
         struct command_horizon horizon;
         struct range_id epoch;
+        struct command_lapse lapse;
+        struct command_rebuilt rebuilt;
+        struct command_replace replace;
     };
 };
 

@@ -204,3 +204,48 @@ Test(view, a_range_lies_on_one_shard_and_all_shards_get_some)
         cr_assert_gt(counts[i], 4);
     cr_assert_eq(view_shard_of((struct range_id){5}, 1), 0);
 }
+
+Test(view, a_lapse_travels_with_its_range)
+{
+    struct view_range range = ranges[1], decoded;
+    range.lapsed_at[1] = 5;
+    range.rebuilt_at[1] = 6;
+    range.lapsed_at[2] = 7;
+    struct buffer bytes = {0}, plain = {0};
+    view_range_encode(&range, &bytes);
+    view_range_encode(&ranges[1], &plain);
+    cr_expect_eq(bytes.size, plain.size + 6, "ranges without a lapse pay nothing");
+    struct reader reader = reader_of(buffer_bytes(&bytes));
+    cr_assert_eq(view_range_decode(&reader, &decoded), STATUS_OK);
+    cr_assert(reader_done(&reader));
+    cr_expect_arr_eq(decoded.lapsed_at, range.lapsed_at, sizeof range.lapsed_at);
+    cr_expect_arr_eq(decoded.rebuilt_at, range.rebuilt_at, sizeof range.rebuilt_at);
+    for (size_t size = 0; size < bytes.size; size++) {
+        reader = reader_of(bytes_of(bytes.data, size));
+        cr_expect_eq(view_range_decode(&reader, &decoded), STATUS_BAD_REQUEST, "%zu", size);
+    }
+    range.lapsed_at[2] = 8;
+    buffer_clear(&bytes);
+    view_range_encode(&range, &bytes);
+    reader = reader_of(buffer_bytes(&bytes));
+    cr_expect_eq(view_range_decode(&reader, &decoded), STATUS_BAD_REQUEST, "no lapse is newer than its record");
+    buffer_free(&bytes);
+    buffer_free(&plain);
+}
+
+Test(view, what_was_answered_before_a_lapse_or_within_it_counts_nowhere)
+{
+    struct view_range range = ranges[1];
+    cr_expect(view_range_counts(&range, 1, 1));
+    range.lapsed_at[1] = 5;
+    cr_expect(view_range_is_lapsed(&range, 1));
+    cr_expect_not(view_range_counts(&range, 1, 4));
+    cr_expect_not(view_range_counts(&range, 1, 7));
+    range.rebuilt_at[1] = 7;
+    cr_expect_not(view_range_is_lapsed(&range, 1));
+    cr_expect_not(view_range_counts(&range, 1, 6));
+    cr_expect(view_range_counts(&range, 1, 7));
+    cr_expect(view_range_counts(&range, 0, 4), "the others are not concerned");
+    cr_expect_eq(view_range_place(&range, (struct node_id){9}), 2);
+    cr_expect_eq(view_range_place(&range, (struct node_id){8}), 3);
+}

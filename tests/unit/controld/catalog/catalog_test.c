@@ -309,6 +309,100 @@ Test(catalog, horizons_rise_and_epochs_follow)
 
 /* ---- entries ---- */
 
+/* ---- lapses ---- */
+
+static enum status feed_lapse(struct bench *bench, uint32_t node, uint64_t range, uint64_t known)
+{
+    struct command command = {.kind = COMMAND_LAPSE, .lapse = {{node}, 1, {{{range}, known}}}};
+    return feed(bench, &command);
+}
+
+static enum status feed_rebuilt(struct bench *bench, uint32_t node, uint64_t range, uint64_t lapsed_at)
+{
+    struct command command = {.kind = COMMAND_REBUILT, .rebuilt = {{node}, {range}, lapsed_at}};
+    return feed(bench, &command);
+}
+
+Test(catalog, a_lapse_is_a_new_epoch_and_so_is_its_end)
+{
+    struct bench bench;
+    bench_init(&bench);
+    feed_a_cluster(&bench);
+    const struct view_range *range = catalog_range(&bench.catalog, (struct range_id){7});
+    unsigned place = view_range_place(range, (struct node_id){2});
+    cr_assert_eq(feed_lapse(&bench, 2, 7, 1), STATUS_OK);
+    cr_expect(bench.answer.view_changed);
+    cr_expect_eq(range->epoch, 2);
+    cr_expect(view_range_is_lapsed(range, place));
+    cr_expect_eq(catalog_lapsed_of(&bench.catalog, (struct node_id){2}), 1);
+    cr_assert_eq(feed_rebuilt(&bench, 2, 7, 2), STATUS_OK);
+    cr_expect_eq(range->epoch, 3);
+    cr_expect_not(view_range_is_lapsed(range, place));
+    cr_expect_not(view_range_counts(range, place, 2));
+    cr_expect(view_range_counts(range, place, 3));
+    bench_fini(&bench);
+}
+
+Test(catalog, a_repeated_lapse_changes_nothing_and_a_second_one_outlives_the_first_rebuild)
+{
+    struct bench bench;
+    bench_init(&bench);
+    feed_a_cluster(&bench);
+    const struct view_range *range = catalog_range(&bench.catalog, (struct range_id){7});
+    unsigned place = view_range_place(range, (struct node_id){2});
+    cr_assert_eq(feed_lapse(&bench, 2, 7, 1), STATUS_OK);
+    cr_assert_eq(feed_lapse(&bench, 2, 7, 1), STATUS_OK);
+    cr_expect_eq(range->epoch, 2);
+    cr_assert_eq(feed_lapse(&bench, 2, 7, 2), STATUS_OK);
+    cr_expect_eq(range->epoch, 3);
+    cr_expect_eq(feed_rebuilt(&bench, 2, 7, 2), STATUS_CONFLICT);
+    cr_expect(view_range_is_lapsed(range, place));
+    cr_expect_eq(feed_rebuilt(&bench, 2, 7, 3), STATUS_OK);
+    cr_expect_eq(feed_rebuilt(&bench, 2, 7, 3), STATUS_OK);
+    cr_expect_eq(range->epoch, 4);
+    cr_expect_eq(feed_lapse(&bench, 9, 7, 3), STATUS_NOT_FOUND);
+    bench_fini(&bench);
+}
+
+Test(catalog, a_node_with_another_disk_keeps_its_number_and_loses_its_replicas)
+{
+    struct bench bench;
+    bench_init(&bench);
+    feed_a_cluster(&bench);
+    struct command replace = {
+        .kind = COMMAND_REPLACE, .replace = {.boot = 1, .registration = registration(DAEMON_NODE, 9, 1).registration}};
+    replace.replace.uuid.bytes[0] = 8;
+    cr_expect_eq(feed(&bench, &replace), STATUS_CONFLICT, "nobody is registered so");
+    replace.replace.uuid.bytes[0] = 2;
+    replace.replace.boot = 2;
+    cr_expect_eq(feed(&bench, &replace), STATUS_CONFLICT, "it was started again meanwhile");
+    replace.replace.boot = 1;
+    cr_assert_eq(feed(&bench, &replace), STATUS_OK);
+    cr_expect_eq(bench.answer.id, 2);
+    cr_expect_eq(catalog_lapsed_of(&bench.catalog, (struct node_id){2}), 16);
+    cr_expect_eq(catalog_lapsed_of(&bench.catalog, (struct node_id){1}), 0);
+    cr_expect_null(catalog_daemon_by_uuid(&bench.catalog, DAEMON_NODE, &replace.replace.uuid));
+    cr_expect_eq(feed(&bench, &replace), STATUS_CONFLICT, "a late repetition has no effect");
+    bench_fini(&bench);
+}
+
+Test(catalog, one_count_of_two_starts_is_a_conflict)
+{
+    struct bench bench;
+    bench_init(&bench);
+    feed_a_cluster(&bench);
+    struct command copy = registration(DAEMON_NODE, 2, 1);
+    copy.registration.instance.bytes[5] = 1;
+    cr_expect_eq(feed(&bench, &copy), STATUS_CONFLICT);
+    struct command replace = {.kind = COMMAND_REPLACE,
+        .replace = {.uuid = {{2}}, .boot = 1, .registration = registration(DAEMON_NODE, 2, 1).registration}};
+    cr_expect_eq(feed(&bench, &replace), STATUS_CONFLICT, "it must count above what is known");
+    replace.replace.registration.boot = 2;
+    cr_expect_eq(feed(&bench, &replace), STATUS_OK);
+    cr_expect_eq(catalog_lapsed_of(&bench.catalog, (struct node_id){2}), 16);
+    bench_fini(&bench);
+}
+
 Test(catalog, an_unknown_kind_stops_an_old_program)
 {
     struct bench bench;

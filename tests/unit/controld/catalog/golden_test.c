@@ -65,6 +65,17 @@ Test(command, golden_bytes)
                                                                                                 "0161");
     expect_command(&(struct command){.kind = COMMAND_HORIZON, .horizon = {{1}, -1}}, "0109000101");
     expect_command(&(struct command){.kind = COMMAND_EPOCH, .epoch = {9}}, "010a000900000000000000");
+    expect_command(&(struct command){.kind = COMMAND_LAPSE, .lapse = {{2}, 2, {{{9}, 5}, {{10}, 0}}}},
+        "010b0002020900000000000000050a0000000000000000");
+    expect_command(&(struct command){.kind = COMMAND_REBUILT, .rebuilt = {{2}, {9}, 6}}, "010c0002090000000000000006");
+    expect_command(&(struct command){.kind = COMMAND_REPLACE,
+                       .replace = {.uuid = {{0xaa}}, .boot = 1, .registration = REGISTER.registration}},
+        "010d00" UUID_AA "0100000000000000"
+        "01" UUID_AA UUID_BB "0200000000000000"
+        "04683a3733"
+        "017a"
+        "03302e31"
+        "02");
 }
 
 Test(command, what_is_not_within_its_limits_is_refused)
