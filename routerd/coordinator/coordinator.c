@@ -100,6 +100,15 @@ unsigned coordinator_replicas(
     return count;
 }
 
+unsigned coordinator_readable(
+    struct coordinator *coordinator, const struct view_range *range, struct replica *out[REPLICAS_MAX])
+{
+    unsigned all = coordinator_replicas(coordinator, range, out), count = 0;
+    for (unsigned i = 0; i < all; i++)
+        if (!view_range_is_lapsed(range, view_range_place(range, out[i]->node))) out[count++] = out[i];
+    return count;
+}
+
 /* Sending one's own record to a replica that is behind: nobody waits for it, the repeated call tells. */
 struct adoption {
     struct rpc_call call;

@@ -52,6 +52,10 @@ void coordinator_saw_stamp(struct coordinator *coordinator, int64_t stamp);
 unsigned coordinator_replicas(
     struct coordinator *coordinator, const struct view_range *range, struct replica *out[REPLICAS_MAX]);
 
+/* Of these, the ones that have not lapsed: whose rows count. */
+unsigned coordinator_readable(
+    struct coordinator *coordinator, const struct view_range *range, struct replica *out[REPLICAS_MAX]);
+
 /* A replica answered STALE_EPOCH with its record: learns it when newer; when the replica is behind, sends it ours and
    returns that a repeat makes sense. */
 bool coordinator_settle_epoch(

@@ -163,7 +163,7 @@ static void begin(struct task *task)
     release_slots(read);
     const struct view_range *range = coordinator_range(coordinator, read->spec.table, read->spec.token);
     struct replica *replicas[REPLICAS_MAX];
-    unsigned count = range ? coordinator_replicas(coordinator, range, replicas) : 0, up = 0;
+    unsigned count = range ? coordinator_readable(coordinator, range, replicas) : 0, up = 0;
     for (unsigned i = 0; i < count; i++)
         up += replica_is_up(replicas[i]);
     if (count == 0 || up < level_needed(read->spec.level, range->replicas_count)) {

@@ -13,8 +13,10 @@ struct write_slot {
     struct write *write;
     struct replica *replica;
     struct rpc_call call;
-    uint8_t attempts;
-    bool stored;
+    uint8_t attempts, place;
+    bool answered, stored;
+    bool lapsed; /* counts for nothing: its replica has lapsed */
+    enum status answer;
 };
 
 /* Phases: the write itself; then, when it met a delete, making that delete known. */
@@ -31,6 +33,7 @@ struct write {
     uint64_t epoch;
     uint64_t trace, deadline_ns, id, lo, hi;
     bool is_span, spreading, told, dominated_only;
+    uint8_t replicas; /* of the range */
     uint8_t partition_size;
     uint8_t partition[KEY_CHANNEL_BYTES];
     uint16_t method;
@@ -45,6 +48,7 @@ struct write {
 };
 
 static void replied(struct rpc_call *call, const struct rpc_reply *reply);
+static void conclude(struct write *write);
 
 static ProtobufCBinaryData binary(struct bytes bytes)
 {
@@ -149,6 +153,7 @@ static void send(struct write_slot *slot)
     uint64_t now = reactor_now_ns(write->coordinator->reactor);
     uint64_t left_us = write->deadline_ns > now ? (write->deadline_ns - now) / 1000 : 0;
     slot->attempts++;
+    slot->answered = slot->stored = false;
     slot->call = (struct rpc_call){.done = replied,
         .method = write->method,
         .trace = write->trace,
@@ -159,6 +164,52 @@ static void send(struct write_slot *slot)
         .budget_us = left_us > 1000 ? (uint32_t)left_us : 1000};
     write->open++;
     rpc_call_start(slot->replica->peer, &slot->call, RPC_BYTES(buffer_bytes(&write->body)));
+}
+
+/* ---- counting ---- */
+
+static void count(struct write_slot *slot)
+{
+    struct write *write = slot->write;
+    /* What a lapsed replica stored may be seen once it is rebuilt, so it is not nothing either. */
+    enum status weight = slot->lapsed && slot->stored ? STATUS_UNDECIDED : slot->answer;
+    if (tally_add(&write->tally, weight)) conclude(write);
+}
+
+static void begin_counting(struct write *write, enum tally_kind kind, uint8_t needed)
+{
+    tally_init(&write->tally, kind, write->replicas, needed);
+    for (unsigned i = write->slots_count; i < write->replicas; i++)
+        tally_add(&write->tally, STATUS_UNAVAILABLE);
+}
+
+static void follow_lapses(struct write *write, const struct view_range *range)
+{
+    for (unsigned i = 0; i < write->slots_count; i++) {
+        struct write_slot *slot = &write->slots[i];
+        slot->place = (uint8_t)view_range_place(range, slot->replica->node);
+        slot->lapsed = slot->place < range->replicas_count && view_range_is_lapsed(range, slot->place);
+    }
+}
+
+/* A newer record: acks of replicas that have lapsed since are forgotten, and asked for again. */
+static void count_again(struct write *write, const struct view_range *range)
+{
+    follow_lapses(write, range);
+    if (write->told || write->tally.decided) return;
+    begin_counting(write, write->tally.kind, write->tally.needed);
+    for (unsigned i = 0; i < write->slots_count; i++) {
+        struct write_slot *slot = &write->slots[i];
+        if (!slot->answered) continue;
+        bool forgotten = slot->stored && slot->place < range->replicas_count &&
+                         !view_range_counts(range, slot->place, slot->call.epoch);
+        if (forgotten && slot->attempts < ATTEMPTS_MAX) {
+            send(slot);
+        } else {
+            if (forgotten) slot->answer = STATUS_UNDECIDED;
+            count(slot);
+        }
+    }
 }
 
 /* What a quorum holds is closed at everyone who told that he holds it. */
@@ -206,8 +257,7 @@ static void spread_delete(struct write *write)
 {
     write->spreading = true;
     pack_dead(write);
-    tally_init(&write->tally, TALLY_DELETE, (uint8_t)write->slots_count,
-        level_needed(LEVEL_QUORUM_OF_N, (uint8_t)write->slots_count));
+    begin_counting(write, TALLY_DELETE, level_needed(LEVEL_QUORUM_OF_N, write->replicas));
     for (unsigned i = 0; i < write->slots_count; i++) {
         struct write_slot *slot = &write->slots[i];
         if (rpc_call_is_open(&slot->call)) {
@@ -215,7 +265,6 @@ static void spread_delete(struct write *write)
             write->open--;
         }
         slot->attempts = 0;
-        slot->stored = false;
         send(slot);
     }
 }
@@ -268,8 +317,10 @@ static bool try_again(struct write_slot *slot, const struct rpc_reply *reply)
     if (!coordinator_settle_epoch(write->coordinator, slot->replica, write->range, reply->body)) return false;
     const struct view_range *range = coordinator_range_by_id(write->coordinator, write->range);
     if (!range || !view_range_has(range, slot->replica->node)) return false;
-    if (range->epoch > write->epoch) write->epoch = range->epoch;
+    bool newer = range->epoch > write->epoch;
+    if (newer) write->epoch = range->epoch;
     send(slot);
+    if (newer) count_again(write, range);
     return true;
 }
 
@@ -279,11 +330,13 @@ static void replied(struct rpc_call *call, const struct rpc_reply *reply)
     struct write *write = slot->write;
     write->open--;
     if (!try_again(slot, reply)) {
+        slot->answered = true;
+        slot->answer = reply->status;
         slot->stored = status_is_done(reply->status) || reply->status == STATUS_ID_TAKEN;
         if (slot->stored) slot->replica->answered_ns = reactor_now_ns(write->coordinator->reactor);
         if (reply->status == STATUS_DEAD) note_dead(write, reply->body);
         if (reply->status != STATUS_DOMINATED) write->dominated_only = false;
-        if (tally_add(&write->tally, reply->status)) conclude(write);
+        count(slot);
     }
     if (write->open == 0) {
         CHECK(write->told || write->tally.decided);
@@ -335,21 +388,20 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     struct replica *replicas[REPLICAS_MAX];
     unsigned count = range ? coordinator_replicas(coordinator, range, replicas) : 0, up = 0;
     for (unsigned i = 0; i < count; i++)
-        up += replica_is_up(replicas[i]);
+        up += replica_is_up(replicas[i]) && !view_range_is_lapsed(range, view_range_place(range, replicas[i]->node));
     if (count == 0 || up < level_needed(spec->level, range->replicas_count)) {
         reactor_defer(coordinator->reactor, &write->conclude);
         return;
     }
     write->range = range->id;
     write->epoch = range->epoch;
-    uint8_t all = range->replicas_count;
-    tally_init(&write->tally, spec->kind, all, level_needed(spec->level, all));
+    write->replicas = range->replicas_count;
     for (unsigned i = 0; i < count; i++) {
         struct write_slot *slot = &write->slots[write->slots_count++];
         *slot = (struct write_slot){.write = write, .replica = replica_use(replicas[i])};
     }
-    for (unsigned i = count; i < all; i++)
-        tally_add(&write->tally, STATUS_UNAVAILABLE);
+    follow_lapses(write, range);
+    begin_counting(write, spec->kind, level_needed(spec->level, write->replicas));
     for (unsigned i = 0; i < write->slots_count; i++)
         send(&write->slots[i]);
 }

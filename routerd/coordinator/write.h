@@ -1,9 +1,11 @@
 /*
  * write: one create, edit, delete or span delete, sent to every replica of its range and judged (tally.h).
  *
- * A replica that refuses the epoch is told or tells the newer record and is asked again; acks are kept. When a replica
- * answers DEAD, the delete that it told of is first made known to a quorum, then the answer is DELETED. Deletes that a
- * quorum has acked are closed at every holder afterwards; nobody waits for that.
+ * A replica that refuses the epoch is told or tells the newer record and is asked again; acks are kept, but those that
+ * the newer record rules out: a replica that lapsed has forgotten what it acknowledged before. It is sent the write
+ * while it is being rebuilt, and counts as one that may have stored it. When a replica answers DEAD, the delete that it
+ * told of is first made known to a quorum, then the answer is DELETED. Deletes that a quorum has acked are closed at
+ * every holder afterwards; nobody waits for that.
  */
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_WRITE_H
 #define TRILLIUM_ROUTERD_COORDINATOR_WRITE_H
