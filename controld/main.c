@@ -35,6 +35,17 @@ static enum status open_store(
     return status;
 }
 
+/* Another controller's log must not vote under a new number. The library judges this too; here nothing is written yet,
+   not even RocksDB's files. */
+static enum status judge(const void *settings, const struct identity *identity, char why[ENV_WHY_BYTES])
+{
+    const struct controld_settings *own = settings;
+    if (identity->mark == 0 || identity->mark == own->raft_id) return STATUS_OK;
+    snprintf(why, ENV_WHY_BYTES, "data directory %.200s: it belongs to controller %lld, not to %lld; check raft.id",
+        own->common.storage_directory, (long long)identity->mark, (long long)own->raft_id);
+    return STATUS_CONFLICT;
+}
+
 static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
 {
     const struct controld_settings *settings = daemon_settings(daemon);
@@ -72,6 +83,7 @@ static const struct daemon_program program = {
     .http_port = PORT_CONTROLLER + PORT_HTTP,
     .reactor_label = "controld",
     .net_create = link_nng_create,
+    .judge = judge,
     .create = create,
     .stop = stop,
     .destroy = destroy,

@@ -143,6 +143,21 @@ static bool open_log(struct daemon *daemon)
     return true;
 }
 
+/* A directory that is refused must stay as it is, byte for byte: whoever started the wrong program in it starts the
+   right one next. Dies, so that a supervisor sees that a restart would meet the same. */
+static void judge_directory(struct daemon *daemon)
+{
+    char why[ENV_WHY_BYTES];
+    struct identity identity;
+    const struct uuid *cluster = &common_of(daemon)->cluster_uuid;
+    enum status status = env_real_identity(daemon->real, uuid_is_zero(cluster) ? NULL : cluster, &identity, why);
+    if (status == STATUS_OK && daemon->program->judge)
+        status = daemon->program->judge(daemon->settings, &identity, why);
+    if (status == STATUS_NOT_FOUND) status = STATUS_OK;
+    if (status == STATUS_OK) status = env_real_sign(daemon->real, why);
+    if (status != STATUS_OK) env_die(daemon_env(daemon), status, why);
+}
+
 static bool open_env(struct daemon *daemon)
 {
     const struct daemon_program *program = daemon->program;
@@ -155,6 +170,7 @@ static bool open_env(struct daemon *daemon)
         say_failure(daemon, why);
         return false;
     }
+    judge_directory(daemon);
     struct env *env = daemon_env(daemon);
     if (program->net_create) env->net = program->net_create(env);
     return true;

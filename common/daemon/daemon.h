@@ -38,6 +38,9 @@ struct daemon_program {
     unsigned (*reactors_count)(const void *settings);
     enum env_backend (*backend)(const void *settings);
     bool (*is_pinned)(const void *settings);
+    /* Judges whose data directory it is before anything touches it, beyond cluster and format: an error ends the
+       process with the sentence in why. NULL: nothing more to judge. */
+    enum status (*judge)(const void *settings, const struct identity *identity, char why[ENV_WHY_BYTES]);
     /* The link door; the env's net from then on. NULL: none. */
     struct net *(*net_create)(struct env *env);
     /* Main thread; reactors exist and do not run yet. Makes the instance and starts its first fibers. An error ends the

@@ -22,6 +22,7 @@ struct env_real {
     struct env env;
     int root_fd; /* -1: no files */
     int lock_fd;
+    const char *directory;
     enum env_backend backend;
     char backend_why[URING_WHY_BYTES];
 };
@@ -101,10 +102,37 @@ static enum status lock_directory(struct env_real *real, const char *directory, 
             directory, *text ? text : "(unknown)");
         return STATUS_CONFLICT;
     }
-    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(real->lock_fd, 0) < 0 || pwrite(real->lock_fd, text, (size_t)size, 0) != size)
-        return fail(why, directory, errno);
     return STATUS_OK;
+}
+
+enum status env_real_sign(struct env_real *real, char why[ENV_WHY_BYTES])
+{
+    char text[LOCK_TEXT_BYTES];
+    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    errno = ENOSPC; /* what a write that is cut short means */
+    if (ftruncate(real->lock_fd, 0) == 0 && pwrite(real->lock_fd, text, (size_t)size, 0) == size) return STATUS_OK;
+    return fail(why, real->directory, errno);
+}
+
+enum status env_real_identity(
+    struct env_real *real, const struct uuid *cluster, struct identity *out, char why[ENV_WHY_BYTES])
+{
+    uint8_t *file = mem_alloc(IDENTITY_FILE_BYTES);
+    char reason[IDENTITY_WHY_BYTES];
+    ssize_t size = -1;
+    int fd = openat(real->root_fd, IDENTITY_PATH, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) size = pread(fd, file, IDENTITY_FILE_BYTES, 0);
+    int error = errno;
+    if (fd >= 0) close(fd);
+    enum status status = STATUS_OK;
+    if (size < 0)
+        status = error == ENOENT ? STATUS_NOT_FOUND : fail(why, real->directory, error);
+    else
+        status = identity_judge(bytes_of(file, (size_t)size), cluster, out, reason);
+    if (status == STATUS_CONFLICT || status == STATUS_CORRUPT)
+        snprintf(why, ENV_WHY_BYTES, "data directory %.200s: identity: %.200s", real->directory, reason);
+    mem_free(file);
+    return status;
 }
 
 static enum status open_directory(struct env_real *real, const char *directory, char why[ENV_WHY_BYTES])
@@ -124,6 +152,7 @@ enum status env_real_open(const struct env_real_options *options, struct env_rea
     real->env.guarded_stacks = true;
     real->env.name = options->name;
     real->root_fd = real->lock_fd = -1;
+    real->directory = options->directory;
     enum status status = choose_backend(real, options->backend, why);
     if (status == STATUS_OK && options->directory) status = open_directory(real, options->directory, why);
     if (status != STATUS_OK) {

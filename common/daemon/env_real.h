@@ -7,6 +7,7 @@
 #define TRILLIUM_COMMON_DAEMON_ENV_REAL_H
 
 #include "common/base/status.h"
+#include "common/runtime/identity.h"
 #include "common/runtime/env.h"
 
 enum env_backend { ENV_BACKEND_AUTO, ENV_BACKEND_URING, ENV_BACKEND_UV };
@@ -16,17 +17,24 @@ struct env_real;
 
 struct env_real_options {
     const char *name;      /* "node1"; lives as long as the env */
-    const char *directory; /* the data directory, made when missing; NULL: the daemon keeps no files */
+    const char *directory; /* the data directory, made when missing; NULL: the daemon keeps no files; lives as long */
     enum env_backend backend;
     struct log *log; /* may be NULL */
 };
 
 /*
- * Opens the data directory and locks it for this process. Failures come with a sentence in why: CONFLICT (another
- * process uses the directory), DENIED (io_uring was demanded and is not to be had), NO_SPACE, IO.
+ * Opens the data directory and locks it for this process; nothing in it changes yet. Failures come with a sentence in
+ * why: CONFLICT (another process uses the directory), DENIED (io_uring was demanded and is not to be had), NO_SPACE,
+ * IO.
  */
 MUST_CHECK enum status env_real_open(
     const struct env_real_options *options, struct env_real **out, char why[ENV_WHY_BYTES]);
+/* Whose directory it is, before anything of the daemon touches it. NOT_FOUND: nobody's yet; CONFLICT: another
+   cluster's, or a newer program's; CORRUPT, IO. why has a sentence. */
+MUST_CHECK enum status env_real_identity(
+    struct env_real *real, const struct uuid *cluster, struct identity *out, char why[ENV_WHY_BYTES]);
+/* Writes this process's number into the lock, for the message to whoever comes second. NO_SPACE, IO with a sentence. */
+MUST_CHECK enum status env_real_sign(struct env_real *real, char why[ENV_WHY_BYTES]);
 /* All reactors are destroyed. Unlocks the directory. */
 void env_real_close(struct env_real *real);
 /* Its net is NULL until the owner sets it. */

@@ -10,14 +10,13 @@
 #include "common/runtime/file_header.h"
 #include "common/runtime/reactor.h"
 
-#define IDENTITY_PATH "identity"
-
 enum {
     MAJOR = 1,
     COPY_BYTES = DISK_BLOCK_BYTES,
     BODY_BYTES = 16 + 8 + 8 + 8, /* daemon, boot, mark, generation */
     USED_BYTES = FILE_HEADER_BYTES + BODY_BYTES + 4,
 };
+_Static_assert((int)IDENTITY_FILE_BYTES == 2 * (int)COPY_BYTES, "two copies");
 
 static void encode(const struct identity_file *file, uint8_t *out)
 {
@@ -69,6 +68,31 @@ enum status identity_decode(struct bytes copy, const struct uuid *cluster, struc
     return STATUS_OK;
 }
 
+/* Of the copies that are whole the newer generation wins; one that is refused by name refuses the file. */
+static enum status choose(struct bytes copies, const struct uuid *cluster, struct identity_file *out, char *why)
+{
+    bool found = false;
+    for (size_t at = 0; at + COPY_BYTES <= copies.size; at += COPY_BYTES) {
+        struct identity_file copy = *out;
+        enum status judged = decode(copies.data + at, cluster, &copy, why);
+        if (judged == STATUS_CONFLICT) return judged;
+        if (judged != STATUS_OK || (found && copy.generation < out->generation)) continue;
+        *out = copy;
+        found = true;
+    }
+    return found ? STATUS_OK : STATUS_CORRUPT;
+}
+
+enum status identity_judge(
+    struct bytes file, const struct uuid *cluster, struct identity *out, char why[IDENTITY_WHY_BYTES])
+{
+    struct identity_file chosen = {.generation = 0};
+    snprintf(why, IDENTITY_WHY_BYTES, "it is cut short");
+    enum status status = choose(file, cluster, &chosen, why);
+    if (status == STATUS_OK) *out = chosen.identity;
+    return status;
+}
+
 static enum status write_next(struct identity_file *file)
 {
     file->generation++;
@@ -107,22 +131,12 @@ static enum status create(struct identity_file *file, const struct uuid *cluster
 static enum status read_copies(struct identity_file *file, const struct uuid *cluster, uint64_t size, char *why)
 {
     uint8_t *copies = mem_alloc_aligned(DISK_BLOCK_BYTES, 2 * COPY_BYTES);
-    memset(copies, 0, 2 * COPY_BYTES);
-    enum status status = STATUS_OK, worst = STATUS_CORRUPT;
-    bool found = false;
+    enum status status = STATUS_OK;
     uint32_t present = size >= 2 * COPY_BYTES ? 2 * COPY_BYTES : size >= COPY_BYTES ? COPY_BYTES : 0;
     if (present) status = disk_read(file->reactor, file->file, copies, present, 0);
-    for (unsigned i = 0; status == STATUS_OK && i < 2; i++) {
-        struct identity_file copy = *file;
-        enum status judged = decode(copies + i * COPY_BYTES, cluster, &copy, why);
-        if (judged == STATUS_CONFLICT) worst = STATUS_CONFLICT;
-        if (judged != STATUS_OK || (found && copy.generation < file->generation)) continue;
-        *file = copy;
-        found = true;
-    }
+    if (status == STATUS_OK) status = choose(bytes_of(copies, present), cluster, file, why);
     mem_free(copies);
-    if (status != STATUS_OK) return status;
-    return worst == STATUS_CONFLICT ? STATUS_CONFLICT : found ? STATUS_OK : STATUS_CORRUPT;
+    return status;
 }
 
 enum status identity_open(

@@ -13,7 +13,8 @@
 #include "common/base/uuid.h"
 #include "common/runtime/disk.h"
 
-enum { IDENTITY_WHY_BYTES = 256 };
+#define IDENTITY_PATH "identity"
+enum { IDENTITY_WHY_BYTES = 256, IDENTITY_FILE_BYTES = 2 * 4096 };
 
 struct identity {
     struct uuid cluster;
@@ -27,6 +28,10 @@ struct identity {
    file offline. */
 enum status identity_decode(struct bytes copy, const struct uuid *cluster, struct identity *out, uint64_t *generation,
     char why[IDENTITY_WHY_BYTES]) MUST_CHECK;
+/* The whole file as it was read, which may be cut short: of the copies that are whole the newer one, unless one was
+   written by a newer program or for another cluster. Pure; for whoever judges a directory before it is touched. */
+enum status identity_judge(
+    struct bytes file, const struct uuid *cluster, struct identity *out, char why[IDENTITY_WHY_BYTES]) MUST_CHECK;
 
 struct identity_file {
     struct identity identity;

@@ -174,15 +174,24 @@ def tree_of(path):
     return out
 
 
+def refuses_untouched(cluster, name, directory, words, what, *settings):
+    """A start with this directory is refused, and not a byte in it changes."""
+    before = tree_of(directory)
+    refuses(start_by_hand(cluster, name, f"storage.directory={directory}", *settings), words,
+            f"{what} is refused by name")
+    after = tree_of(directory)
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    check(before and not changed, "and left as it was, byte for byte", changed)
+
+
 def other_cluster(cluster):
     """Daemons of another cluster with this data directory; stopped ones, so that only the identity is in the way."""
     for name in ("controller3", "node3", "router2"):
-        before = tree_of(cluster.data(name))
-        refuses(start_by_hand(cluster, name, "cluster.uuid=00000000-1111-4222-8333-444444444444"), "cluster",
-                f"{name}: a data directory of another cluster is refused by name")
-        changed = {k for k, v in tree_of(cluster.data(name)).items() if before.get(k) != v}
-        changed = {path for path in changed if path != "lock" and not path.startswith("meta/")}  # meta is disposable
-        check(not changed, "and left as it was", changed)
+        refuses_untouched(cluster, name, cluster.data(name), "cluster",
+                          f"{name}: a data directory of another cluster",
+                          "cluster.uuid=00000000-1111-4222-8333-444444444444")
+    refuses_untouched(cluster, "controller3", cluster.data("controller3"), "controller 3",
+                      "another controller's data directory", "raft.id=2")
 
 
 def patch_major(path, offset=0):
@@ -197,28 +206,35 @@ def patch_major(path, offset=0):
 
 
 def newer_format(cluster):
-    """A file of each kind as a later version would write it; on a copy of a stopped node's directory."""
+    """A file of each kind as a later version would write it; on copies of stopped daemons' directories."""
     copy = os.path.join(cluster.directory + ".state", "newer")
 
     def files(pattern):
         return sorted(glob.glob(os.path.join(glob.escape(copy), pattern)))
 
-    for what, pattern, offsets in (("identity", "identity", (0, 4096)), ("a log segment", "log/00-*", (0,)),
-                                   ("a manifest", "ranges/*/MANIFEST-*", (0,)), ("an SSTable", "ranges/*/*.sst", (0,))):
+    for name in ("controller3", "node3", "router2"):
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(cluster.data("node3"), copy)
+        shutil.copytree(cluster.data(name), copy)
+        for offset in (0, 4096):
+            patch_major(os.path.join(copy, "identity"), offset)
+        refuses_untouched(cluster, name, copy, "newer", f"{name}: a data directory of a newer format")
+    for name, what, pattern in (("controller3", "a Raft log segment", "raft/00-*"),
+                                ("node3", "a log segment", "log/00-*"),
+                                ("node3", "a manifest", "ranges/*/MANIFEST-*"),
+                                ("node3", "an SSTable", "ranges/*/*.sst")):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(cluster.data(name), copy)
         found = files(pattern)
-        if what == "a log segment":
+        if what.endswith("log segment"):
             found = [path for path in found if not path.endswith(".new")]
             for path in found:  # the header's own checksum covers the patched bytes
                 patch_log(path)
         elif found:
-            for offset in offsets:
-                patch_major(found[-1], offset)
+            patch_major(found[-1])
         if not found:
-            skip(f"{what} of a newer format", "the node has none")
+            skip(f"{what} of a newer format", f"{name} has none")
             continue
-        result = start_by_hand(cluster, "node3", f"storage.directory={copy}", seconds=8)
+        result = start_by_hand(cluster, name, f"storage.directory={copy}", seconds=8)
         check(result.code < 128 or result.code == 124, f"{what} of a newer format: no crash", result)
         check(re.search(r"newer|format|version|\b2\.0\b", result.text) is not None,
               f"{what} of a newer format is named", result)
