@@ -208,6 +208,17 @@ enum status page_check(struct bytes page)
     return reader.status;
 }
 
+bool page_is_answer(struct bytes page, enum page_direction direction, uint64_t lo, uint64_t hi, uint32_t rows_max)
+{
+    struct page_reader reader;
+    struct page_entry entry;
+    uint32_t rows = 0;
+    if (page_open(page, &reader) != STATUS_OK || reader.raw || reader.direction != direction) return false;
+    while (page_next(&reader, &entry))
+        if (entry.id < lo || entry.id > hi || ++rows > rows_max) return false;
+    return reader.status == STATUS_OK;
+}
+
 void page_spans(struct bytes page, struct span_set *set)
 {
     struct page_reader reader;

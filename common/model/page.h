@@ -71,6 +71,9 @@ enum status page_open(struct bytes page, struct page_reader *out) MUST_CHECK;
 bool page_next(struct page_reader *reader, struct page_entry *entry);
 /* Walks the page and decodes every row: what one does first with a page from a wire. */
 enum status page_check(struct bytes page) MUST_CHECK;
+/* Whether this is a visible page that a read of [lo, hi] may give: the direction, ids within the interval, at most
+   rows_max rows. Does not look into rows. */
+bool page_is_answer(struct bytes page, enum page_direction direction, uint64_t lo, uint64_t hi, uint32_t rows_max);
 /* Merges the spans of the page into set. The page was checked. */
 void page_spans(struct bytes page, struct span_set *set);
 

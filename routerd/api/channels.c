@@ -215,6 +215,18 @@ struct partitions {
     struct bytes complete_to; /* where the first of the answers ended; size 0: none did */
 };
 
+/* Whether the answer lists channels, ascending, after the position; and some, when it says that there are more. */
+static bool is_list(const Trillium__V1__ReplicaPartitionsAnswer *answer, struct bytes after)
+{
+    if (!answer || answer->n_partitions > CHANNELS_PAGE_MAX) return false;
+    for (size_t i = 0; i < answer->n_partitions; i++) {
+        struct bytes position = bytes_of(answer->partitions[i]->position.data, answer->partitions[i]->position.len);
+        if (position.size != KEY_CHANNEL_BYTES || bytes_compare(position, after) <= 0) return false;
+        after = position;
+    }
+    return !answer->more || answer->n_partitions > 0;
+}
+
 /* The first partitions of the range after a position, as a quorum knows them, ascending. */
 static enum status partitions_of(
     struct channel_op *op, const struct view_range *range, struct bytes after, struct partitions *result)
@@ -231,13 +243,12 @@ static enum status partitions_of(
         if (slots[i].status != STATUS_OK) continue;
         Trillium__V1__ReplicaPartitionsAnswer *answer =
             rpc_decode(&op->request->arena, &trillium__v1__replica_partitions_answer__descriptor, slots[i].body);
-        if (!answer || answer->n_partitions > CHANNELS_PAGE_MAX) continue;
+        if (!is_list(answer, after)) continue;
         good++;
         struct bytes last = bytes_of(NULL, 0);
         for (size_t k = 0; k < answer->n_partitions; k++) {
             const Trillium__V1__PartitionEntry *entry = answer->partitions[k];
             last = bytes_of(entry->position.data, entry->position.len);
-            if (last.size != KEY_CHANNEL_BYTES) continue;
             struct reader reader = reader_of(bytes_of(last.data + KEY_TOKEN_BYTES, 8));
             out[n++] = (struct found){last, read_u64_be(&reader) ^ ((uint64_t)1 << 63)};
         }

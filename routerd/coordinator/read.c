@@ -249,13 +249,22 @@ static void judge(struct read *read)
     }
 }
 
+/* What follows trusts the order and the bounds of a page. */
+static bool is_answer(const struct read_slot *slot, const Trillium__V1__ReplicaReadAnswer *answer)
+{
+    const struct read_spec *spec = &slot->read->spec;
+    if (answer == NULL || answer->digest.len != sizeof slot->digest) return false;
+    struct bytes page = bytes_of(answer->page.data, answer->page.len);
+    return !slot->data || page_is_answer(page, spec->direction, spec->lo, spec->hi, spec->limit);
+}
+
 static void take_answer(struct read_slot *slot, const struct rpc_reply *reply)
 {
     struct arena *arena = &slot->read->coordinator->scratch;
     Trillium__V1__ReplicaReadAnswer *answer =
         rpc_decode(arena, &trillium__v1__replica_read_answer__descriptor, reply->body);
     slot->state = SLOT_FAILED;
-    if (answer && answer->digest.len == sizeof slot->digest) {
+    if (is_answer(slot, answer)) {
         memcpy(&slot->digest, answer->digest.data, sizeof slot->digest);
         slot->through = answer->complete_through;
         slot->more = answer->more;

@@ -166,6 +166,22 @@ Test(page, a_visible_page_has_nothing_but_visible_rows)
         cr_assert_eq(page_check(from_hex(bad[i], space, sizeof space)), STATUS_BAD_REQUEST, "case %zu", i);
 }
 
+Test(page, an_answer_is_a_visible_page_within_what_was_asked)
+{
+    uint8_t space[128];
+    struct bytes page = from_hex("01 00 0000000000000000 01 0700000000000000 05 0101000178"
+                                 "01 0500000000000000 05 0101000178",
+        space, sizeof space);
+    cr_assert(page_is_answer(page, PAGE_NEWEST_FIRST, 5, 7, 2));
+    cr_assert(!page_is_answer(page, PAGE_OLDEST_FIRST, 5, 7, 2));
+    cr_assert(!page_is_answer(page, PAGE_NEWEST_FIRST, 6, 7, 2));
+    cr_assert(!page_is_answer(page, PAGE_NEWEST_FIRST, 5, 6, 2));
+    cr_assert(!page_is_answer(page, PAGE_NEWEST_FIRST, 5, 7, 1));
+    cr_assert(!page_is_answer(bytes_of(page.data, page.size - 1), PAGE_NEWEST_FIRST, 5, 7, 2));
+    space[1] = 2; /* raw */
+    cr_assert(!page_is_answer(page, PAGE_NEWEST_FIRST, 5, 7, 2));
+}
+
 static struct digest digest_of(uint64_t id, struct bytes row, uint64_t gone, uint64_t through)
 {
     struct digest digest;
