@@ -16,6 +16,7 @@
 enum {
     VIEW_BYTES_MAX = 64 << 20,
     VIEW_MAJOR = 1,
+    RETRY_MS = 200,
     VIEW_PARK_US = 25 * 1000 * 1000, /* above the 20 s that controld parks a call */
     VIEW_TAIL_BYTES = 4,             /* crc32c of what lies between header and it */
 };
@@ -105,6 +106,13 @@ static void write_cached(struct membership *membership, struct bytes view)
 
 /* ---- controld ---- */
 
+/* Whoever answers nothing that helps is not asked again at once. */
+static void pause_for(struct membership *membership, uint64_t ms)
+{
+    struct reactor *reactor = membership->options.reactor;
+    if (!membership->stopping) fiber_sleep_until(reactor, reactor_now_ns(reactor) + ms * 1000000);
+}
+
 static void register_self(struct membership *membership)
 {
     const struct membership_options *options = &membership->options;
@@ -133,12 +141,13 @@ static void register_self(struct membership *membership)
                 (unsigned long long)options->boot);
             options->registered(options->context, answer->id);
         }
-    } else if (status_class(status) == STATUS_CLASS_REFUSED) {
-        LOG(reactor_log(options->reactor), ERROR, "membership.refused", "status=%s text=\"%s\"", status_name(status),
-            status_text(status));
-        fiber_sleep_until(options->reactor, reactor_now_ns(options->reactor) + 1000000000ull);
     }
     arena_free(&arena);
+    bool refused = status_class(status) == STATUS_CLASS_REFUSED;
+    if (refused)
+        LOG(reactor_log(options->reactor), ERROR, "membership.refused", "status=%s text=\"%s\"", status_name(status),
+            status_text(status));
+    if (!membership->registered) pause_for(membership, refused ? 1000 : RETRY_MS);
 }
 
 /* One chunk; the first call parks until there is a newer version. Returns false when the transfer is to begin again. */
@@ -167,8 +176,6 @@ static bool fetch_chunk(struct membership *membership, struct buffer *view, uint
         buffer_append(view, answer->data.data, answer->data.len);
     }
     arena_free(&arena);
-    if (status != STATUS_OK && !membership->stopping)
-        fiber_sleep_until(options->reactor, reactor_now_ns(options->reactor) + 200000000ull);
     return good;
 }
 
@@ -179,10 +186,12 @@ static void fetch_view(struct membership *membership)
     while (bytes.size < total && !membership->stopping)
         if (!fetch_chunk(membership, &bytes, &version, &total)) break;
     struct shared_view *view;
+    bool taken = false;
     if (bytes.size == total && shared_view_decode(buffer_bytes(&bytes), &view) == STATUS_OK) {
         bool newer = !membership->view || view->view.version > membership->view->view.version;
         bool ours = uuid_equal(&view->view.cluster, &membership->options.cluster);
-        if (newer && ours) {
+        taken = newer && ours;
+        if (taken) {
             write_cached(membership, buffer_bytes(&bytes));
             publish(membership, view);
         } else {
@@ -190,6 +199,7 @@ static void fetch_view(struct membership *membership)
         }
     }
     buffer_free(&bytes);
+    if (!taken) pause_for(membership, RETRY_MS);
 }
 
 static void follow(void *argument)
