@@ -1,0 +1,183 @@
+// links: simcluster
+/*
+ * fuzz_answers: a controller, or a node, that answers anything. Whatever it says, its callers answer each call of their
+ * own clients, and go on; a controller may end them in order (another cluster's), but not by a crash.
+ *
+ * The input: which of the two is mad, then its answers: to which method, status, length (16 bits), body. Answers to one
+ * method are given in their order, the last again and again; to other methods it says OK and nothing.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/check.h"
+#include "proto/client.pb-c.h"
+#include "proto/control.pb-c.h"
+#include "tests/sim/cluster/trio.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { ANSWERS_MAX = 32, CALLS_MAX = 16, EVENTS_MAX = 10000 };
+
+static const uint16_t methods[] = {
+#define METHOD(number, name) METHOD_##name,
+#include "common/rpc/methods.def"
+#undef METHOD
+};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+struct answers {
+    struct {
+        uint16_t method;
+        enum status status;
+        struct bytes body;
+        bool used;
+    } items[ANSWERS_MAX];
+    uint32_t count;
+};
+
+static void read_answers(struct reader *reader, struct answers *out)
+{
+    while (out->count < ANSWERS_MAX && reader_left(reader) >= 4) {
+        uint8_t method = read_u8(reader), status = read_u8(reader);
+        uint16_t length = read_u16(reader);
+        if (length > reader_left(reader)) length = (uint16_t)reader_left(reader);
+        out->items[out->count].method = methods[method % METHODS];
+        out->items[out->count].status = (enum status)status;
+        out->items[out->count++].body = read_bytes(reader, length);
+    }
+}
+
+static enum status answer_madly(
+    void *context, const struct rpc_request *request, struct buffer *body, struct rpc_answer *answer)
+{
+    struct answers *answers = context;
+    uint32_t chosen = ANSWERS_MAX;
+    (void)answer;
+    for (uint32_t i = 0; i < answers->count; i++) {
+        if (answers->items[i].method != request->method) continue;
+        chosen = i;
+        if (!answers->items[i].used) break;
+    }
+    /* A view is parked, so that followers do not come back at once for ever. */
+    if (chosen == ANSWERS_MAX || (answers->items[chosen].used && request->method == METHOD_CONTROL_VIEW))
+        return request->method == METHOD_CONTROL_VIEW ? STATUS_UNAVAILABLE : STATUS_OK;
+    answers->items[chosen].used = true;
+    buffer_append(body, answers->items[chosen].body.data, answers->items[chosen].body.size);
+    return answers->items[chosen].status;
+}
+
+/* ---- a client beside it ---- */
+
+struct errands {
+    struct trio_call calls[CALLS_MAX];
+    uint8_t bodies[CALLS_MAX][256];
+    uint32_t count;
+};
+
+static void add(struct errands *errands, uint16_t method, const ProtobufCMessage *message)
+{
+    uint32_t i = errands->count++;
+    CHECK(i < CALLS_MAX && protobuf_c_message_get_packed_size(message) <= sizeof errands->bodies[i]);
+    size_t size = protobuf_c_message_pack(message, errands->bodies[i]);
+    errands->calls[i] = (struct trio_call){.role = RPC_ROLE_CLIENT,
+        .kind = RPC_CLIENT,
+        .address = "127.0.3.1:7232",
+        .method = method,
+        .body = {errands->bodies[i], size}};
+}
+
+/* One of every call that asks a node, of channel 1. */
+static void make_errands(struct errands *errands, uint64_t id)
+{
+    static const uint8_t row[] = {1, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 42, 0, 2, 'h', 'i'};
+    static const uint8_t edit[] = {1, 0, 33, 10, 2, 'y', 'o', 3, 5};
+    Trillium__V1__MessageCreateCall create = TRILLIUM__V1__MESSAGE_CREATE_CALL__INIT;
+    Trillium__V1__MessageEditCall change = TRILLIUM__V1__MESSAGE_EDIT_CALL__INIT;
+    Trillium__V1__MessageDeleteCall delete = TRILLIUM__V1__MESSAGE_DELETE_CALL__INIT;
+    Trillium__V1__MessageGetCall get = TRILLIUM__V1__MESSAGE_GET_CALL__INIT;
+    Trillium__V1__MessageListCall list = TRILLIUM__V1__MESSAGE_LIST_CALL__INIT;
+    Trillium__V1__MessageStatusCall status = TRILLIUM__V1__MESSAGE_STATUS_CALL__INIT;
+    Trillium__V1__ChannelListCall channels = TRILLIUM__V1__CHANNEL_LIST_CALL__INIT;
+    Trillium__V1__ChannelInspectCall inspect = TRILLIUM__V1__CHANNEL_INSPECT_CALL__INIT;
+    Trillium__V1__ChannelPurgeCall purge = TRILLIUM__V1__CHANNEL_PURGE_CALL__INIT;
+    create.channel_id = change.channel_id = delete.channel_id = get.channel_id = list.channel_id = status.channel_id =
+        inspect.channel_id = purge.channel_id = 1;
+    create.message_id = change.message_id = delete.message_id = get.message_id = list.message_id = status.message_id =
+        id;
+    create.level = change.level = delete.level = get.level = list.level = channels.level = purge.level =
+        TRILLIUM__V1__LEVEL__LEVEL_QUORUM;
+    create.row = (ProtobufCBinaryData){sizeof row, (uint8_t *)(uintptr_t)row};
+    change.row = (ProtobufCBinaryData){sizeof edit, (uint8_t *)(uintptr_t)edit};
+    list.limit = channels.limit = 20;
+    list.bound = TRILLIUM__V1__BOUND__BOUND_AROUND;
+    status.resolve = inspect.replicas = true;
+    add(errands, METHOD_MESSAGE_CREATE, &create.base);
+    add(errands, METHOD_MESSAGE_EDIT, &change.base);
+    add(errands, METHOD_MESSAGE_DELETE, &delete.base);
+    add(errands, METHOD_MESSAGE_GET, &get.base);
+    add(errands, METHOD_MESSAGE_LIST, &list.base);
+    list.bound = TRILLIUM__V1__BOUND__BOUND_NEWEST;
+    list.message_id = 0;
+    add(errands, METHOD_MESSAGE_LIST, &list.base);
+    add(errands, METHOD_MESSAGE_STATUS, &status.base);
+    add(errands, METHOD_CHANNEL_LIST, &channels.base);
+    add(errands, METHOD_CHANNEL_INSPECT, &inspect.base);
+    add(errands, METHOD_CHANNEL_PURGE, &purge.base);
+}
+
+static void run_errands(struct trio *trio)
+{
+    struct errands errands = {0};
+    uint64_t id = (uint64_t)(WORLD_EPOCH_US / 1000 - 1420070400000 + 100) << 22 | 1 << 6;
+    make_errands(&errands, id);
+    CHECK(trio_ask(trio, errands.calls, errands.count, 60 * WORLD_S));
+    for (uint32_t i = 0; i < errands.count; i++)
+        buffer_free(&errands.calls[i].answer);
+}
+
+/* ---- the mad ones ---- */
+
+/* The stranger becomes the only node. */
+static void register_node(struct trio *trio)
+{
+    uint8_t uuid[16] = {1, 2, 3}, body[200];
+    Trillium__V1__RegisterCall call = TRILLIUM__V1__REGISTER_CALL__INIT;
+    call.role = TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE;
+    call.uuid = (ProtobufCBinaryData){sizeof uuid, uuid};
+    call.boot = 1;
+    call.address = (char *)(uintptr_t)(TRIO_STRANGER ":7300");
+    call.shards = 1;
+    size_t size = protobuf_c_message_pack(&call.base, body);
+    struct trio_call ask = {
+        .role = RPC_ROLE_NODE, .address = "127.0.1.1:7100", .method = METHOD_CONTROL_REGISTER, .body = {body, size}};
+    CHECK(trio_ask(trio, &ask, 1, 30 * WORLD_S) && ask.status == STATUS_OK);
+    buffer_free(&ask.answer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct trio trio;
+    struct answers answers = {0};
+    if (size == 0) return 0;
+    struct reader reader = reader_of(bytes_of(data + 1, size - 1));
+    read_answers(&reader, &answers);
+    bool mad_node = data[0] & 1;
+    trio_init(&trio, &(struct trio_options){.seed = 1, .missing = 1u << (mad_node ? TRIO_NODE : TRIO_CONTROLLER)});
+    trio.answer = answer_madly;
+    trio.context = &answers;
+    if (mad_node)
+        trio_serve(&trio, TRIO_STRANGER ":7300", RPC_INTERNAL, RPC_ROLE_NODE);
+    else
+        trio_serve(&trio, TRIO_STRANGER ":7100", RPC_INTERNAL, RPC_ROLE_CONTROLLER);
+    trio_start(&trio);
+    trio_pass(&trio, WORLD_S, NULL);
+    if (mad_node) register_node(&trio);
+    trio_pass(&trio, 2 * WORLD_S, mad_node ? trio_is_ready : NULL);
+    if (trio_is_running(&trio, TRIO_ROUTER)) run_errands(&trio);
+    trio_pass(&trio, WORLD_S, NULL);
+    CHECK(!mad_node || (trio_is_running(&trio, TRIO_ROUTER) && trio_is_running(&trio, TRIO_CONTROLLER)));
+    CHECK(world_events(trio.world) < EVENTS_MAX); /* nobody asks again and again without a pause */
+    CHECK(world_failure(trio.world) == NULL);
+    trio_fini(&trio);
+    return 0;
+}
