@@ -45,5 +45,7 @@ bool controld_sight(const struct controld *controld, struct controld_sight *out)
 /* The digest that the applied state had at index; false when index is not among the last 256 applied ones. Equal on
    every controller. */
 bool controld_digest_at(const struct controld *controld, uint64_t index, struct digest *out);
+/* The term of the entry at index in its log; 0: it has none there, or no longer knows. */
+uint64_t controld_term_at(const struct controld *controld, uint64_t index);
 
 #endif

@@ -354,3 +354,8 @@ bool controld_digest_at(const struct controld *controld, uint64_t index, struct 
 {
     return state_digest_at(&controld->state, index, out);
 }
+
+uint64_t controld_term_at(const struct controld *controld, uint64_t index)
+{
+    return controld->started ? member_term_at(controld->member, index) : 0;
+}

@@ -591,6 +591,11 @@ void member_status(const struct member *member, struct raft_status *out)
     raft_status(member->raft, out);
 }
 
+uint64_t member_term_at(const struct member *member, uint64_t index)
+{
+    return member->raft ? raft_term_at(member->raft, index) : 0;
+}
+
 uint64_t member_durable_term(const struct member *member)
 {
     return journal_durable_term(member->journal);

@@ -58,6 +58,8 @@ void member_close(struct member *member);
 enum status member_propose(struct member *member, struct bytes payload, uint64_t *index, uint64_t *term) MUST_CHECK;
 
 void member_status(const struct member *member, struct raft_status *out);
+/* Of the entry at index; 0: unknown, as raft_term_at. */
+uint64_t member_term_at(const struct member *member, uint64_t index);
 /* The term that a restart would find; a leader's is its own. */
 uint64_t member_durable_term(const struct member *member);
 /* A leader is known, and everything that it and its predecessors committed before its election is applied here. */

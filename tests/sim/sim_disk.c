@@ -21,6 +21,7 @@ struct sim_disk {
     struct prng prng, crash_prng;
     struct sim_disk_faults faults;
     struct sim_disk_counts counts;
+    const struct sim_disk_watch *watch;
     struct open_file files[SIM_OPEN_FILES_MAX];
 };
 
@@ -100,6 +101,29 @@ void sim_disk_crash_with(
 void sim_disk_crash(struct sim_disk *disk)
 {
     sim_disk_crash_with(disk, draw_fate, disk);
+}
+
+/* Looking on. */
+
+void sim_disk_watch(struct sim_disk *disk, const struct sim_disk_watch *watch)
+{
+    disk->watch = watch;
+}
+
+static void tell_synced(const struct sim_disk *disk)
+{
+    if (!disk->watch || !disk->watch->synced) return;
+    struct mem_scope *entered = mem_scope_enter(NULL);
+    disk->watch->synced(disk->watch->context);
+    mem_scope_enter(entered);
+}
+
+static void tell_unlinking(const struct sim_disk *disk, const char *path)
+{
+    if (!disk->watch || !disk->watch->unlinking) return;
+    struct mem_scope *entered = mem_scope_enter(NULL);
+    disk->watch->unlinking(disk->watch->context, path);
+    mem_scope_enter(entered);
 }
 
 /* Requests. */
@@ -214,6 +238,7 @@ static enum status do_write(struct sim_disk *disk, struct disk_request *request)
             return fail(request, EIO);
         }
         sim_inode_sync_newest(&disk->tree, file->inode);
+        tell_synced(disk);
     }
     request->result = request->size;
     return STATUS_OK;
@@ -229,6 +254,7 @@ static enum status do_sync(struct sim_disk *disk, struct disk_request *request, 
         return fail(request, EIO);
     }
     sim_inode_sync(&disk->tree, file->inode, order);
+    tell_synced(disk);
     return STATUS_OK;
 }
 
@@ -243,6 +269,7 @@ static enum status do_sync_dir(struct sim_disk *disk, struct disk_request *reque
         return fail(request, EIO);
     }
     sim_directory_sync(&disk->tree, directory, order);
+    tell_synced(disk);
     return STATUS_OK;
 }
 
@@ -283,6 +310,7 @@ static enum status do_name(struct sim_disk *disk, struct disk_request *request)
     if (request->op == DISK_RMDIR && !inode->is_directory) return fail(request, ENOTDIR);
     if (request->op == DISK_RMDIR && inode->names_now.count) return fail(request, ENOTEMPTY);
     if (request->op == DISK_UNLINK && inode->is_directory) return fail(request, EISDIR);
+    if (request->op == DISK_UNLINK) tell_unlinking(disk, request->path);
     sim_tree_unlink(&disk->tree, parent, name);
     return STATUS_OK;
 }
@@ -444,15 +472,48 @@ bool sim_disk_contents(const struct sim_disk *disk, const char *path, struct buf
     return true;
 }
 
-bool sim_disk_durable_contents(const struct sim_disk *disk, const char *path, struct buffer *out)
+/* NULL: there is nothing of the path. */
+static const struct sim_inode *find_in(const struct sim_disk *disk, bool durable, const char *path)
 {
     const struct sim_inode *inode = disk->tree.root;
-    char copy[SIM_PATH_BYTES_MAX];
-    CHECK(strlen(path) < sizeof copy);
-    strcpy(copy, path);
-    char *rest = copy;
-    for (char *part; inode && (part = strsep(&rest, "/"));)
-        inode = sim_names_get(&inode->names_durable, part);
+    char part[SIM_PATH_BYTES_MAX];
+    while (inode && *path) {
+        size_t size = strcspn(path, "/");
+        CHECK(size < sizeof part);
+        memcpy(part, path, size);
+        part[size] = 0;
+        path += size + (path[size] == '/');
+        if (size) inode = sim_names_get(durable ? &inode->names_durable : &inode->names_now, part);
+    }
+    return inode;
+}
+
+uint32_t sim_disk_peek(
+    const struct sim_disk *disk, bool durable, const char *path, void *data, uint32_t size, uint64_t offset)
+{
+    const struct sim_inode *inode = find_in(disk, durable, path);
+    if (inode == NULL || inode->is_directory) return 0;
+    struct sim_inode view = *inode;
+    if (durable) view.now = inode->durable;
+    return sim_inode_read(&view, data, size, offset);
+}
+
+bool sim_disk_peek_names(const struct sim_disk *disk, bool durable, const char *path,
+    void (*visit)(void *context, const char *name, uint64_t size), void *context)
+{
+    const struct sim_inode *directory = find_in(disk, durable, path);
+    if (directory == NULL || !directory->is_directory) return false;
+    const struct sim_names *names = durable ? &directory->names_durable : &directory->names_now;
+    for (uint32_t i = 0; i < names->count; i++) {
+        const struct sim_inode *inode = names->names[i].inode;
+        visit(context, names->names[i].name, (durable ? &inode->durable : &inode->now)->size);
+    }
+    return true;
+}
+
+bool sim_disk_durable_contents(const struct sim_disk *disk, const char *path, struct buffer *out)
+{
+    const struct sim_inode *inode = find_in(disk, true, path);
     if (inode == NULL || inode->is_directory) return false;
     image_append(inode, &inode->durable, out);
     return true;

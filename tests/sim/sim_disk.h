@@ -40,6 +40,13 @@ struct sim_disk_counts {
     uint64_t operations, reads, writes, syncs, read_errors, flips, write_errors, sync_errors, no_space, power_cuts;
 };
 
+/* Somebody who looks on. Called in the simulator's memory scope. */
+struct sim_disk_watch {
+    void (*synced)(void *context);                      /* something became durable by a request */
+    void (*unlinking)(void *context, const char *path); /* a file's name is about to go */
+    void *context;
+};
+
 struct sim_disk *sim_disk_create(uint64_t seed);
 void sim_disk_destroy(struct sim_disk *disk);
 /* A disk of its own with the same contents, durable and not; nothing is open on it. */
@@ -77,6 +84,15 @@ void sim_disk_abandon(struct sim_disk *disk, struct sim_disk_operation *operatio
 bool sim_disk_contents(const struct sim_disk *disk, const char *path, struct buffer *out);
 /* Contents as a power cut would leave them if it dropped every change. */
 bool sim_disk_durable_contents(const struct sim_disk *disk, const char *path, struct buffer *out);
+/* The same without a copy of the whole: reads a part, of what is durable or of what reads see; returns how much there
+   was, 0 when there is no such file. */
+uint32_t sim_disk_peek(
+    const struct sim_disk *disk, bool durable, const char *path, void *data, uint32_t size, uint64_t offset);
+/* Calls visit for each name in a directory, sorted; false when there is no such directory. */
+bool sim_disk_peek_names(const struct sim_disk *disk, bool durable, const char *path,
+    void (*visit)(void *context, const char *name, uint64_t size), void *context);
+/* One at most; NULL: none. Outlives the disk. */
+void sim_disk_watch(struct sim_disk *disk, const struct sim_disk_watch *watch);
 /* Flips bits of a file at rest. */
 bool sim_disk_damage(struct sim_disk *disk, const char *path, uint64_t offset, uint8_t mask);
 /* Calls visit for each file, in order of paths. */

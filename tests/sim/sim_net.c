@@ -143,6 +143,28 @@ void pipe_break(struct pipe *pipe)
     }
 }
 
+static uint32_t host_index(const struct host *host)
+{
+    return host ? host->index : SIM_HOSTS_MAX;
+}
+
+static void show(struct side *to, const void *data, uint32_t size, bool heard)
+{
+    const struct pipe *pipe = to->pipe;
+    const struct sim_net_tap *tap = pipe->net->tap;
+    if (!tap) return;
+    struct sim_net_frame frame = {.from = host_index(other(to)->host),
+        .to = host_index(to->host),
+        .pipe = pipe->sides[0].base.id,
+        .to_listener = to == &pipe->sides[1],
+        .listener = pipe->sides[1].end ? pipe->sides[1].end->address : NULL,
+        .data = data,
+        .size = size};
+    struct mem_scope *entered = mem_scope_enter(NULL);
+    (heard ? tap->heard : tap->sent)(tap->context, &frame);
+    mem_scope_enter(entered);
+}
+
 void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to)
 {
     struct side *to = other(from);
@@ -152,6 +174,7 @@ void side_send(struct side *from, const void *data, uint32_t size, uint64_t repl
     net->counts.frames++;
     net->counts.bytes += size;
     world_note(net->world, "frame", hash64(data, size, from->base.id), size);
+    show(to, data, size, false);
     if (listener && (to->frames >= SIM_QUEUE_FRAMES || prng_chance(chance(net), faults->full_queue_ppm))) {
         net->counts.queue_drops++;
         world_trace(net->world, host_name(from->host), "queue frees a frame", from->base.id, size);
@@ -252,6 +275,7 @@ static void deliver_frame(struct side *to, struct link_buffer *buffer)
         return;
     }
     to->received = true;
+    show(to, buffer->data, buffer->size, true);
     end->handler->frame(end->context, &to->base, buffer);
 }
 
@@ -502,6 +526,11 @@ uint32_t sim_net_attach(struct sim_net *net, struct process *process)
     net->hosts[net->hosts_count++] = host;
     process_set_net(process, &host->net, host_gone);
     return host->index;
+}
+
+void sim_net_tap(struct sim_net *net, const struct sim_net_tap *tap)
+{
+    net->tap = tap;
 }
 
 struct sim_net_faults *sim_net_faults(struct sim_net *net)

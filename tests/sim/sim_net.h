@@ -34,11 +34,31 @@ struct sim_net_counts {
     uint64_t frames, bytes, lost, duplicated, reordered, queue_drops, resets, connects, downs;
 };
 
+/* A frame as it passes between two hosts. */
+struct sim_net_frame {
+    uint32_t from, to;    /* hosts; SIM_HOSTS_MAX: a plain client */
+    uint64_t pipe;        /* the same number in both directions, never used again */
+    bool to_listener;     /* false: it goes to the one who dialed */
+    const char *listener; /* its address; NULL: it is gone */
+    const uint8_t *data;
+    uint32_t size;
+};
+
+/* Somebody who looks at all frames: when they leave a process, whatever becomes of them, and right before a process
+   hears of them. Called inside that process, in the simulator's memory scope. */
+struct sim_net_tap {
+    void (*sent)(void *context, const struct sim_net_frame *frame);
+    void (*heard)(void *context, const struct sim_net_frame *frame);
+    void *context;
+};
+
 struct sim_net *sim_net_create(struct world *world);
 /* Every process is destroyed. */
 void sim_net_destroy(struct sim_net *net);
 /* Gives the process its net; before it starts. Returns its host number. */
 uint32_t sim_net_attach(struct sim_net *net, struct process *process);
+/* One at most; outlives the network. */
+void sim_net_tap(struct sim_net *net, const struct sim_net_tap *tap);
 struct sim_net_faults *sim_net_faults(struct sim_net *net);
 const struct sim_net_counts *sim_net_counts(const struct sim_net *net);
 

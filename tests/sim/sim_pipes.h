@@ -27,6 +27,7 @@ struct sim_net {
     struct direction directions[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     struct sim_net_faults faults;
     struct sim_net_counts counts;
+    const struct sim_net_tap *tap; /* NULL: none */
     struct list pipes;
     uint64_t pipes_made;
 };

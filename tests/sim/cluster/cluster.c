@@ -114,6 +114,7 @@ static void liveness(struct cluster *cluster)
     workload_read_all(cluster->workload, whole ? HISTORY_ALL : HISTORY_QUORUM);
     if (!pass_until(cluster, READ_NS, everything_is_read) && running(cluster))
         world_fail(cluster->world, "liveness", "not everything can be read at %s", whole ? "ALL" : "QUORUM");
+    if (running(cluster)) watch_judge_end(cluster->watch);
 }
 
 /* Routers first, controllers last; each must leave nothing behind. */
@@ -145,14 +146,13 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
         process_clock_offset(cluster->daemons[i].process, cluster->base_offset_us[i]);
     }
     cluster->admin = admin_create(cluster->world, cluster->net, cluster->hosts.controllers);
-    cluster->watch = watch_create(cluster->world, cluster->daemons, cluster->daemons_count);
+    cluster->watch = watch_create(cluster->world, cluster->net, cluster->daemons, cluster->daemons_count);
     cluster_faults_init(cluster);
     return cluster;
 }
 
 static void cluster_destroy(struct cluster *cluster)
 {
-    watch_destroy(cluster->watch);
     torn_destroy(cluster->torn);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
         process_destroy(cluster->daemons[i].process);
@@ -161,6 +161,7 @@ static void cluster_destroy(struct cluster *cluster)
     admin_destroy(cluster->admin);
     workload_destroy(cluster->workload);
     sim_net_destroy(cluster->net);
+    watch_destroy(cluster->watch);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
         sim_disk_destroy(cluster->daemons[i].disk);
     world_destroy(cluster->world);

@@ -33,6 +33,7 @@ static void come_back(struct world_event *event)
     struct prng *prng = world_prng(comeback->cluster->world, WORLD_TOPOLOGY);
     if (daemon->kind == &KIND_NODED && prng_below(prng, 5) == 0)
         daemon->reactors_count = (unsigned)prng_between(prng, 1, 3);
+    watch_daemon_starts(comeback->cluster->watch, comeback->index);
     daemon_start(daemon);
 }
 

@@ -5,9 +5,10 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "controld/controld.h"
+#include "tests/sim/cluster/promises.h"
 #include "tests/sim/sim_mem.h"
 
-enum { WATCH_DAEMONS_MAX = 16, MEMORY_BYTES_MAX = 256 << 20 };
+enum { WATCH_DAEMONS_MAX = 16, MEMORY_BYTES_MAX = 256 << 20, LOOK_TERMS = 64 };
 
 static const uint64_t WATCH_EVERY_NS = 50 * WORLD_MS;
 
@@ -17,6 +18,19 @@ struct seen {
     struct controld_sight sight;
 };
 
+/* A daemon's disk, looked on. */
+struct watched_disk {
+    struct sim_disk_watch hooks;
+    struct watch *watch;
+    uint32_t daemon;
+};
+
+/* What is known to be committed at an index. */
+struct committed {
+    uint64_t term;  /* of the entry */
+    uint64_t under; /* no leader of a later term may lack it */
+};
+
 struct watch {
     struct world_event event;
     struct world *world;
@@ -24,6 +38,9 @@ struct watch {
     uint32_t count;
     struct map leaders; /* by term; the value is the leader's number */
     struct seen seen[WATCH_DAEMONS_MAX];
+    struct buffer committed; /* struct committed by index, from 1 on */
+    struct promises *promises;
+    struct watched_disk disks[WATCH_DAEMONS_MAX];
 };
 
 struct look {
@@ -32,6 +49,7 @@ struct look {
     struct controld_sight sight;
     uint64_t index; /* whose digest is asked for */
     struct digest digest;
+    uint64_t terms[LOOK_TERMS]; /* of the entries from index on */
 };
 
 static void take_sight(struct env *env, void *argument)
@@ -46,6 +64,50 @@ static void take_digest(struct env *env, void *argument)
     (void)env;
     struct look *look = argument;
     look->found = controld_digest_at(daemon_instance(look->daemon), look->index, &look->digest);
+}
+
+static void take_terms(struct env *env, void *argument)
+{
+    (void)env;
+    struct look *look = argument;
+    for (uint64_t i = 0; i < LOOK_TERMS; i++)
+        look->terms[i] = controld_term_at(daemon_instance(look->daemon), look->index + i);
+}
+
+static struct committed *committed_at(struct watch *watch, uint64_t index)
+{
+    while (watch->committed.size / sizeof(struct committed) < index) {
+        struct mem_scope *entered = mem_scope_enter(NULL);
+        buffer_append(&watch->committed, &(struct committed){0}, sizeof(struct committed));
+        mem_scope_enter(entered);
+    }
+    return (struct committed *)(void *)watch->committed.data + (index - 1);
+}
+
+/* The newest entries that are known to be committed, in this controller's log. */
+static void check_committed(struct watch *watch, const struct daemon *daemon, struct look *look)
+{
+    const struct controld_sight *sight = &look->sight;
+    uint64_t known = watch->committed.size / sizeof(struct committed);
+    uint64_t newest = sight->commit > known ? sight->commit : known;
+    if (newest == 0) return;
+    look->index = newest > LOOK_TERMS ? newest - LOOK_TERMS + 1 : 1;
+    if (!process_call(daemon->process, take_terms, look)) return;
+    for (uint64_t index = look->index; index <= newest; index++) {
+        struct committed *committed = committed_at(watch, index);
+        uint64_t term = look->terms[index - look->index];
+        if (index <= sight->commit && term && committed->term && term != committed->term)
+            world_fail(watch->world, "I2",
+                "%s has committed an entry of term %" PRIu64 " at %" PRIu64 ", another one of term %" PRIu64,
+                daemon->name, term, index, committed->term);
+        if (index <= sight->commit && term && committed->term == 0) *committed = (struct committed){term, sight->term};
+        bool must_hold = sight->is_leader && committed->term && sight->term >= committed->under;
+        bool holds = term == committed->term || index <= sight->snapshot;
+        if (must_hold && !holds)
+            world_fail(watch->world, "I3",
+                "%s leads term %" PRIu64 " without entry %" PRIu64 " of term %" PRIu64 ", which is committed",
+                daemon->name, sight->term, index, committed->term);
+    }
 }
 
 static void check_leader(struct watch *watch, const struct controld_sight *sight)
@@ -108,18 +170,45 @@ static void watch_event(struct world_event *event)
         if (!process_call(daemon->process, take_sight, &look) || !look.found) continue;
         check_leader(watch, &look.sight);
         check_progress(watch, daemon, &watch->seen[i], &look);
+        check_committed(watch, daemon, &look);
         found[i] = true;
     }
     check_equal(watch, found);
     world_event_in(event, WATCH_EVERY_NS);
 }
 
-struct watch *watch_create(struct world *world, struct daemon *daemons, uint32_t count)
+/* Disks. */
+
+static void disk_synced(void *context)
+{
+    const struct watched_disk *disk = context;
+    promises_synced(disk->watch->promises, disk->daemon);
+}
+
+void watch_daemon_starts(struct watch *watch, uint32_t daemon)
+{
+    promises_reboot(watch->promises, daemon);
+}
+
+/* Life. */
+
+void watch_judge_end(struct watch *watch)
+{
+    promises_judge_refusals(watch->promises);
+}
+
+struct watch *watch_create(struct world *world, struct sim_net *net, struct daemon *daemons, uint32_t count)
 {
     struct watch *watch = sim_alloc(sizeof *watch);
     watch->world = world;
     watch->daemons = daemons;
     watch->count = count;
+    watch->promises = promises_create(world, net, daemons, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct watched_disk *disk = &watch->disks[i];
+        *disk = (struct watched_disk){{disk_synced, NULL, disk}, watch, i};
+        sim_disk_watch(daemons[i].disk, &disk->hooks);
+    }
     world_event_init(&watch->event, world, watch_event);
     world_event_in(&watch->event, WATCH_EVERY_NS);
     return watch;
@@ -128,6 +217,10 @@ struct watch *watch_create(struct world *world, struct daemon *daemons, uint32_t
 void watch_destroy(struct watch *watch)
 {
     world_event_cancel(&watch->event);
+    for (uint32_t i = 0; i < watch->count; i++)
+        sim_disk_watch(watch->daemons[i].disk, NULL);
+    promises_destroy(watch->promises);
     map_free(&watch->leaders);
+    buffer_free(&watch->committed);
     mem_free(watch);
 }
