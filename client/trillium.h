@@ -71,7 +71,8 @@ struct trillium_options {
 /* Returns at once; calls wait until a router is reached or their deadline. On failure NULL, and a sentence in error
    (which may be NULL). Close with trillium_close. */
 TRILLIUM_API struct trillium *trillium_open(const struct trillium_options *options, char *error, size_t error_size);
-/* Calls under way end as RETRY or UNKNOWN; says goodbye; waits for both. Not from a callback. */
+/* Calls under way end as RETRY or UNKNOWN; says goodbye; waits for both. Connections are closed in the background a
+   moment later. Not from a callback. */
 TRILLIUM_API void trillium_close(struct trillium *trillium);
 /* True when a router can be reached now. */
 TRILLIUM_API bool trillium_is_up(struct trillium *trillium);

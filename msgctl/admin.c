@@ -97,7 +97,7 @@ void admin_close(struct admin *admin)
     rpc_destroy(admin->rpc);
     reactor_turn(admin->reactor);
     reactor_turn(admin->reactor);
-    link_nng_destroy(admin->env.net);
+    link_nng_release(admin->env.net);
     reactor_turn(admin->reactor);
     reactor_destroy(admin->reactor);
     arena_free(&admin->arena);

@@ -117,7 +117,7 @@ static void free_instance(struct trillium *trillium)
     if (trillium->reactor) {
         reactor_turn(trillium->reactor);
         reactor_turn(trillium->reactor);
-        link_nng_destroy(trillium->env.net);
+        link_nng_release(trillium->env.net);
         reactor_turn(trillium->reactor);
         reactor_destroy(trillium->reactor);
     }

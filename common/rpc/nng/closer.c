@@ -13,8 +13,18 @@ struct closer {
     pthread_cond_t changed;
     struct list pending;
     bool started, stopping, ended;
+    bool released; /* nobody waits for the thread: it frees the closer */
+    void (*on_ended)(void *context);
+    void *context;
     pthread_t thread;
 };
+
+static void free_closer(struct closer *closer)
+{
+    pthread_mutex_destroy(&closer->mutex);
+    pthread_cond_destroy(&closer->changed);
+    mem_free(closer);
+}
 
 uint64_t closer_now_ns(void)
 {
@@ -55,6 +65,14 @@ static struct closing *take_ripe(struct closer *closer)
     return NULL;
 }
 
+static void end_released(struct closer *closer)
+{
+    void (*ended)(void *context) = closer->on_ended;
+    void *context = closer->context;
+    free_closer(closer);
+    ended(context);
+}
+
 static void *run(void *argument)
 {
     struct closer *closer = argument;
@@ -73,8 +91,10 @@ static void *run(void *argument)
         }
     }
     closer->ended = true;
+    bool released = closer->released;
     pthread_cond_broadcast(&closer->changed);
     pthread_mutex_unlock(&closer->mutex);
+    if (released) end_released(closer);
     return NULL;
 }
 
@@ -107,8 +127,19 @@ bool closer_destroy(struct closer *closer)
         return false;
     }
     if (closer->started) pthread_join(closer->thread, NULL);
-    pthread_mutex_destroy(&closer->mutex);
-    pthread_cond_destroy(&closer->changed);
-    mem_free(closer);
+    free_closer(closer);
     return true;
+}
+
+void closer_release(struct closer *closer, void (*ended)(void *context), void *context)
+{
+    pthread_mutex_lock(&closer->mutex);
+    closer->on_ended = ended;
+    closer->context = context;
+    closer->stopping = closer->released = true;
+    bool started = closer->started;
+    if (started) pthread_detach(closer->thread);
+    pthread_cond_broadcast(&closer->changed);
+    pthread_mutex_unlock(&closer->mutex);
+    if (!started) end_released(closer);
 }

@@ -25,6 +25,8 @@ struct closer *closer_create(void);
 void closer_add(struct closer *closer, struct closing *closing);
 /* Waits until all is closed; false when that took more than 5 s: the thread and its memory are left behind. */
 bool closer_destroy(struct closer *closer);
+/* Returns at once; calls ended, from any thread, when all is closed and the closer is gone. */
+void closer_release(struct closer *closer, void (*ended)(void *context), void *context);
 /* The clock of is_quiet. */
 uint64_t closer_now_ns(void);
 

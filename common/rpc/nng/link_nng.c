@@ -578,6 +578,17 @@ void link_nng_destroy(struct net *net)
     mem_free(link);
 }
 
+static void free_link(void *context)
+{
+    mem_free(context);
+}
+
+void link_nng_release(struct net *net)
+{
+    struct link_nng *link = net_of(net);
+    closer_release(link->closer, free_link, link);
+}
+
 struct link_nng_counters link_nng_counters(struct net *net)
 {
     struct link_nng *link = net_of(net);

@@ -25,6 +25,9 @@ struct net *link_nng_create(struct env *env);
 /* Every end was closed, and its reactor turned once since. Waits for what closes in the background, 5 s at most; then
    it leaves it behind and says so in the log. */
 void link_nng_destroy(struct net *net);
+/* The same, but returns at once: what is still to be closed is closed in the background, or by the end of the
+   process. For programs that may end now; a daemon's addresses must be free when it says so. */
+void link_nng_release(struct net *net);
 /* A copy; from any thread. */
 struct link_nng_counters link_nng_counters(struct net *net);
 /* The port that a listener of port 0 was given. */

@@ -45,7 +45,7 @@ static struct {
     pthread_t thread;
     char address[ADDRESS_BYTES]; /* its base, as clients are told it */
     uint64_t last_id;
-    atomic_uint creates, reserves;
+    atomic_uint creates, reserves, gone;
     _Atomic int64_t stamp; /* of the last edit */
     atomic_bool is_deaf;   /* creates are never answered */
     struct rpc_request *unanswered;
@@ -126,6 +126,13 @@ static void handle_edit(void *context, struct rpc_request *request)
     rpc_answer(request, STATUS_OK, NULL);
 }
 
+static void handle_gone(void *context, const struct rpc_info *info)
+{
+    (void)context;
+    (void)info;
+    atomic_fetch_add(&router.gone, 1);
+}
+
 static void *router_run(void *unused)
 {
     (void)unused;
@@ -150,7 +157,8 @@ static void router_start(void)
     struct rpc_listen_options listen = {.address = "127.0.0.1:0",
         .kind = RPC_CLIENT,
         .handlers = handlers,
-        .handlers_count = sizeof handlers / sizeof *handlers};
+        .handlers_count = sizeof handlers / sizeof *handlers,
+        .gone = handle_gone};
     CHECK(rpc_listen(router.rpc, &listen, &router.listener) == STATUS_OK);
     snprintf(router.address, sizeof router.address, "127.0.0.1:%u",
         link_nng_port(rpc_listener_end(router.listener)) - PORT_CLIENTS);
@@ -339,6 +347,24 @@ static void an_instance_that_was_never_turned_closes(void)
     trillium_close(open_driven(false));
 }
 
+/* A pipe is closed only after a moment of quiet; that moment is not the program's, which may end now. */
+static void a_close_does_not_wait_for_its_pipes(void)
+{
+    bool did_not_wait = false;
+    for (unsigned tries = 0; tries < 5 && !did_not_wait; tries++) {
+        struct trillium *trillium = open_driven(true);
+        struct trillium_message one = message();
+        EXPECT(trillium_send(trillium, &one, TRILLIUM_QUORUM) == TRILLIUM_OK);
+        unsigned before = atomic_load(&router.gone);
+        trillium_close(trillium);
+        did_not_wait = atomic_load(&router.gone) == before;
+        for (uint64_t end = now_ms() + PATIENCE_MS; atomic_load(&router.gone) == before && now_ms() < end;)
+            poll(NULL, 0, 1);
+        EXPECT(atomic_load(&router.gone) == before + 1); /* they are closed all the same */
+    }
+    EXPECT(did_not_wait);
+}
+
 /* The first call of a program: no router was heard yet when it was started, and this host's clock says nothing. */
 static void an_edit_is_stamped_on_the_routers_clock(void)
 {
@@ -360,6 +386,7 @@ static const struct {
     const char *name;
     void (*body)(void);
 } CASES[] = {
+    CASE(a_close_does_not_wait_for_its_pipes),
     CASE(an_instance_that_was_never_turned_closes),
     CASE(a_foreign_loop_drives_calls),
     CASE(a_call_makes_the_descriptor_readable),
