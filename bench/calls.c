@@ -1,6 +1,7 @@
 #include "bench/calls.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,4 +167,32 @@ void call_begin(struct call *call)
         trillium_send_async(calls->trillium, &message, TRILLIUM_QUORUM, sent, call);
     }
     }
+}
+
+struct purge {
+    struct calls *calls;
+    _Atomic unsigned next, failed;
+};
+
+static void *purge_some(void *argument)
+{
+    struct purge *purge = argument;
+    for (unsigned i; (i = atomic_fetch_add(&purge->next, 1)) < purge->calls->channels;) {
+        struct trillium_interval all = {.channel_id = purge->calls->first_channel + i, .level = TRILLIUM_QUORUM};
+        if (trillium_class_of(trillium_purge(purge->calls->trillium, &all, NULL)) != TRILLIUM_DONE)
+            atomic_fetch_add(&purge->failed, 1);
+    }
+    return NULL;
+}
+
+unsigned calls_purge(struct calls *calls)
+{
+    enum { THREADS = 64 };
+    struct purge purge = {.calls = calls};
+    pthread_t threads[THREADS];
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, purge_some, &purge);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    return atomic_load(&purge.failed);
 }

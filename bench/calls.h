@@ -55,4 +55,7 @@ void calls_close(struct calls *calls);
  */
 void call_begin(struct call *call);
 
+/* Deletes all messages of every channel, with a few calls under way; returns how many channels could not be. */
+unsigned calls_purge(struct calls *calls);
+
 #endif

@@ -26,6 +26,7 @@ struct load {
     unsigned inflight;
     double rate; /* 0: closed loop */
     double seconds, warmup, every;
+    bool purges;      /* instead of a load: deletes all messages of the channels */
     uint64_t count;   /* 0, or end after so many inserts */
     uint64_t over_us; /* calls that took longer are counted */
     struct histogram latency;
@@ -194,14 +195,15 @@ static int usage(void)
         "usage: bench_load --routers LIST [--mode insert|latest | --mix insert=83,edit=5,delete=2,latest=10]\n"
         "                  [--inflight N [--every S] | --rate R] [--seconds S] [--count INSERTS] [--warmup S]\n"
         "                  [--channels N] [--zipf EXPONENT] [--first-channel ID] [--limit N] [--seed N]\n"
-        "                  [--over-ms N] [--content-bytes N]\n");
+        "                  [--over-ms N] [--content-bytes N]\n"
+        "       bench_load --routers LIST --purge [--channels N] [--first-channel ID]\n");
     return 2;
 }
 
 static bool set(struct load *load, int option, const char *text, const char **routers)
 {
     struct calls *calls = &load->calls;
-    uint64_t number = strtoull(text, NULL, 10);
+    uint64_t number = text ? strtoull(text, NULL, 10) : 0;
     switch (option) {
     case 'r':
         *routers = text;
@@ -251,6 +253,9 @@ static bool set(struct load *load, int option, const char *text, const char **ro
     case 'b':
         calls->content_bytes = (unsigned)number;
         return number <= CALLS_CONTENT_MAX;
+    case 'p':
+        load->purges = true;
+        return true;
     default:
         return false;
     }
@@ -262,7 +267,7 @@ static bool parse(struct load *load, int argc, char **argv, const char **routers
         {"inflight", 1, 0, 'i'}, {"rate", 1, 0, 'R'}, {"seconds", 1, 0, 's'}, {"count", 1, 0, 'n'},
         {"warmup", 1, 0, 'w'}, {"every", 1, 0, 'e'}, {"channels", 1, 0, 'c'}, {"zipf", 1, 0, 'z'},
         {"first-channel", 1, 0, 'f'}, {"limit", 1, 0, 'l'}, {"seed", 1, 0, 'S'}, {"over-ms", 1, 0, 'o'},
-        {"content-bytes", 1, 0, 'b'}, {0}};
+        {"content-bytes", 1, 0, 'b'}, {"purge", 0, 0, 'p'}, {0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         if (!set(load, option, optarg, routers)) return false;
     return *routers && optind == argc;
@@ -280,6 +285,16 @@ static bool is_served(struct trillium *trillium, const char *routers)
     }
     trillium_page_free(&page);
     return true;
+}
+
+static int purge(struct load *load)
+{
+    uint64_t from = now_ns();
+    unsigned failures = calls_purge(&load->calls);
+    printf("{\"mode\":\"purge\",\"channels\":%u,\"failed\":%u,\"seconds\":%.2f}\n", load->calls.channels, failures,
+        (double)(now_ns() - from) / 1e9);
+    trillium_close(load->calls.trillium);
+    return failures > 0;
 }
 
 int main(int argc, char **argv)
@@ -303,6 +318,7 @@ int main(int argc, char **argv)
         return 1;
     }
     if (!is_served(trillium, routers)) return 1;
+    if (load.purges) return purge(&load);
     calls_open(&load.calls);
     pthread_mutex_init(&load.lately_lock, NULL);
     uint64_t from = now_ns();

@@ -209,7 +209,8 @@ struct trillium_channels_page {
     bool more;
     struct trillium_channel channels[TRILLIUM_CHANNELS_MAX];
 };
-/* The next channels that hold messages, in token order; moves the cursor behind them. */
+/* The next channels that hold messages, in token order; moves the cursor behind them. A page may be empty and say more:
+   there were only deleted channels so far. */
 TRILLIUM_API int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor, enum trillium_level level,
     struct trillium_channels_page *page);
 

@@ -46,6 +46,8 @@ static void init_metrics(struct face_metrics *out, struct metrics *m, unsigned s
     out->memtable = gauge(m, shard, "trillium_node_memtable_bytes", "Memory of what is not in files yet.");
     out->cache = gauge(m, shard, "trillium_node_cache_bytes", "Memory of cached blocks.");
     out->log = gauge(m, shard, "trillium_node_log_bytes", "Size of the commit log's segments.");
+    out->tables = gauge(m, shard, "trillium_node_tables", "Sorted files that the manifests name.");
+    out->table_bytes = gauge(m, shard, "trillium_node_table_bytes", "Size of the sorted files that the manifests name.");
     rpc_metrics_init(&out->rpc, m);
     out->write_time = latency(m, shard, "write");
     out->read_time = latency(m, shard, "read");
@@ -78,10 +80,17 @@ static void show_metrics(struct face *face)
         show(m->logged, wal_counters(shard->wal)->written_bytes, &m->logged_shown);
         metrics_set(m->log, (int64_t)wal_bytes(shard->wal));
     }
-    int64_t lapsed = 0;
+    int64_t lapsed = 0, tables = 0, table_bytes = 0;
     size_t at = 0;
-    for (const struct replica *replica; (replica = map_next(&shard->replicas, &at, NULL));)
+    for (const struct replica *replica; (replica = map_next(&shard->replicas, &at, NULL));) {
+        struct lsm_stats tree;
+        lsm_stats(replica->lsm, &tree);
         lapsed += replica->lapsed;
+        tables += tree.files;
+        table_bytes += (int64_t)tree.file_bytes;
+    }
+    metrics_set(m->tables, tables);
+    metrics_set(m->table_bytes, table_bytes);
     metrics_set(m->ranges, (int64_t)shard->replicas.count);
     metrics_set(m->lapsed, lapsed);
     if (face->rpc) rpc_metrics_show(&m->rpc, face->rpc);

@@ -12,7 +12,7 @@
 struct face_metrics {
     struct metrics_counter *writes, *reads, *failures, *busy, *stale, *damaged;
     struct metrics_counter *flushed, *compacted, *logged;
-    struct metrics_gauge *ranges, *lapsed, *memtable, *cache, *log;
+    struct metrics_gauge *ranges, *lapsed, *memtable, *cache, *log, *tables, *table_bytes;
     struct histogram *write_time, *read_time;
     struct rpc_metrics rpc;
     /* What the counters were told so far. */

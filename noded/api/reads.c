@@ -199,7 +199,7 @@ static void list_partitions(void *argument)
         entries[i].position.data = entries[i].partition.data = (uint8_t *)(uintptr_t)found[i].key.data;
         entries[i].position.len = entries[i].partition.len = found[i].key.size;
         entries[i].newest_id = found[i].newest;
-        entries[i].visible = found[i].rows_estimate > 0;
+        entries[i].visible = found[i].visible;
         pointers[i] = &entries[i];
     }
     Trillium__V1__ReplicaPartitionsAnswer body = TRILLIUM__V1__REPLICA_PARTITIONS_ANSWER__INIT;

@@ -301,6 +301,14 @@ static struct partition_source source_of_file(const struct sstable *file, struct
     return source;
 }
 
+/* One span from the lowest id that there is up to the partition's newest: what a purge leaves. */
+static bool is_covered(struct lsm *lsm, const struct lsm_partition *partition)
+{
+    const struct span_set *spans = lsm_spans(lsm, partition->key);
+    const struct span *span = spans ? span_set_find(spans, partition->newest) : NULL;
+    return span && span->lo <= 1;
+}
+
 uint32_t lsm_partitions(
     struct lsm *lsm, struct bytes after, uint32_t limit, struct arena *arena, struct lsm_partition *out)
 {
@@ -321,14 +329,14 @@ uint32_t lsm_partitions(
         struct lsm_partition *partition = &out[filled++];
         partition->key = bytes_of(arena_copy(arena, lowest.data, lowest.size), lowest.size);
         partition->newest = lsm_newest(lsm, partition->key);
-        partition->rows_estimate = 0;
+        uint64_t rows = 0;
         for (uint32_t i = 0; i < sources_count; i++) {
             struct partition_source *source = &sources[i];
             if (source->at == source->count || !bytes_equal(source_key(source), partition->key)) continue;
-            partition->rows_estimate +=
-                source->file ? source->file->map.partitions[source->at].rows : source->sorted[source->at]->rows;
+            rows += source->file ? source->file->map.partitions[source->at].rows : source->sorted[source->at]->rows;
             source->at++;
         }
+        partition->visible = rows > 0 && !is_covered(lsm, partition);
     }
     return filled;
 }

@@ -173,7 +173,7 @@ void lsm_cursor_close(struct lsm_cursor *cursor);
 struct lsm_partition {
     struct bytes key; /* in the arena */
     uint64_t newest;
-    uint64_t rows_estimate; /* ids known, each source counted */
+    bool visible; /* may hold a row that is visible: there are rows, and no one span covers all of them */
 };
 /* The first partitions above after (empty: from the start), in key order, which is token order; returns how many of
    limit were filled. A partition whose rows are all deleted comes too. */

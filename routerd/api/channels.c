@@ -199,9 +199,12 @@ static void handle_purge(void *context, struct rpc_request *request)
 
 /* ---- list: the partitions that a quorum of each range knows, and of these the ones with a visible message ---- */
 
+enum { LIST_READS_MAX = 500, LIST_FANS_MAX = 100 }; /* of one call; then it answers what it has, and where to go on */
+
 struct found {
     struct bytes position;
     uint64_t channel;
+    bool visible; /* some replica says that it may hold a visible message; if none does, no merge of theirs does */
 };
 
 static int by_position(const void *a, const void *b)
@@ -250,7 +253,7 @@ static enum status partitions_of(
             const Trillium__V1__PartitionEntry *entry = answer->partitions[k];
             last = bytes_of(entry->position.data, entry->position.len);
             struct reader reader = reader_of(bytes_of(last.data + KEY_TOKEN_BYTES, 8));
-            out[n++] = (struct found){last, read_u64_be(&reader) ^ ((uint64_t)1 << 63)};
+            out[n++] = (struct found){last, read_u64_be(&reader) ^ ((uint64_t)1 << 63), entry->visible};
         }
         if (answer->more && (result->complete_to.size == 0 || bytes_compare(last, result->complete_to) < 0))
             result->complete_to = last;
@@ -260,7 +263,10 @@ static enum status partitions_of(
     unsigned kept = 0;
     for (unsigned i = 0; i < n; i++) {
         if (result->complete_to.size && bytes_compare(out[i].position, result->complete_to) > 0) break;
-        if (kept == 0 || bytes_compare(out[kept - 1].position, out[i].position) != 0) out[kept++] = out[i];
+        if (kept == 0 || bytes_compare(out[kept - 1].position, out[i].position) != 0)
+            out[kept++] = out[i];
+        else
+            out[kept - 1].visible |= out[i].visible;
     }
     result->count = kept;
     return STATUS_OK;
@@ -290,12 +296,28 @@ static enum status newest_visible(struct channel_op *op, uint64_t channel, uint6
 
 struct channel_page {
     Trillium__V1__ChannelEntry **entries;
-    unsigned count, limit;
+    unsigned count, limit, reads, fans;
     uint8_t cursor[KEY_CHANNEL_BYTES];
     bool has_cursor, more;
 };
 
-/* Adds the channels of one range after the cursor, as far as the page has room. */
+static void move_to(struct channel_page *page, struct bytes position)
+{
+    memcpy(page->cursor, position.data, sizeof page->cursor);
+    page->has_cursor = true;
+}
+
+static void add_channel(struct arena *arena, struct channel_page *page, uint64_t channel, uint64_t newest)
+{
+    Trillium__V1__ChannelEntry *entry = arena_alloc(arena, sizeof *entry);
+    trillium__v1__channel_entry__init(entry);
+    entry->channel_id = channel;
+    entry->newest_id = newest;
+    page->entries[page->count++] = entry;
+}
+
+/* Adds the channels of one range after the cursor, as far as the page has room and the call may work: however many
+   deleted channels lie between two living ones, a call ends soon. */
 static enum status list_range(struct channel_op *op, const struct view_range *range, struct channel_page *page)
 {
     struct arena *arena = &op->request->arena;
@@ -303,28 +325,24 @@ static enum status list_range(struct channel_op *op, const struct view_range *ra
     known.found = arena_alloc(arena, REPLICAS_MAX * CHANNELS_PAGE_MAX * sizeof *known.found);
     for (;;) {
         struct bytes after = bytes_of(page->cursor, page->has_cursor ? sizeof page->cursor : 0);
+        page->more = page->fans++ == LIST_FANS_MAX;
+        if (page->more) return STATUS_OK;
         enum status status = partitions_of(op, range, after, &known);
         if (status != STATUS_OK) return status;
         for (unsigned i = 0; i < known.count; i++) {
-            uint64_t newest;
-            if (page->count == page->limit) {
-                page->more = true;
-                return STATUS_OK;
+            uint64_t newest = 0;
+            page->more = page->count == page->limit || page->reads == LIST_READS_MAX;
+            if (page->more) return STATUS_OK;
+            if (known.found[i].visible) {
+                page->reads++;
+                status = newest_visible(op, known.found[i].channel, &newest);
+                if (status != STATUS_OK) return status;
             }
-            status = newest_visible(op, known.found[i].channel, &newest);
-            if (status != STATUS_OK) return status;
-            memcpy(page->cursor, known.found[i].position.data, sizeof page->cursor);
-            page->has_cursor = true;
-            if (newest == 0) continue;
-            Trillium__V1__ChannelEntry *entry = arena_alloc(arena, sizeof *entry);
-            trillium__v1__channel_entry__init(entry);
-            entry->channel_id = known.found[i].channel;
-            entry->newest_id = newest;
-            page->entries[page->count++] = entry;
+            move_to(page, known.found[i].position);
+            if (newest > 0) add_channel(arena, page, known.found[i].channel, newest);
         }
         if (known.complete_to.size == 0) return STATUS_OK;
-        memcpy(page->cursor, known.complete_to.data, sizeof page->cursor);
-        page->has_cursor = true;
+        move_to(page, known.complete_to);
     }
 }
 

@@ -336,6 +336,15 @@ static void compare_newest(struct run *run, unsigned partition)
         FAIL(run->driver, "newest of %u is %llu", partition, (unsigned long long)newest);
 }
 
+static bool shows_a_row(const struct run *run, unsigned partition)
+{
+    for (int slot = 0; slot < DRIVER_IDS; slot++) {
+        const struct driver_row *row = &run->driver->rows[partition][slot];
+        if (row->size > 0 && !row->covered) return true;
+    }
+    return false;
+}
+
 static void compare_partitions(struct run *run)
 {
     struct arena arena = {0};
@@ -347,7 +356,11 @@ static void compare_partitions(struct run *run)
         for (uint32_t i = 0; i < count; i++) {
             if (after.size > 0 && bytes_compare(after, page[i].key) >= 0) FAIL(run->driver, "partitions out of order");
             for (unsigned p = 0; p < DRIVER_PARTITIONS; p++)
-                if (bytes_equal(page[i].key, key_of(run, p))) seen[p] = true;
+                if (bytes_equal(page[i].key, key_of(run, p))) {
+                    seen[p] = true;
+                    if (!page[i].visible && shows_a_row(run, p))
+                        FAIL(run->driver, "partition %u is said to be dead", p);
+                }
             after = page[i].key;
         }
     }
