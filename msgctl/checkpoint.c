@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char header[] = "trillium-import 1\n";
+static const char header[] = "trillium-import 2\n";
 enum { FILE_BYTES_MAX = 4 << 20 };
 
 static bool state_directory(char *out, size_t size)
@@ -86,7 +86,7 @@ static bool read_file(const char *path, struct buffer *out)
 }
 
 enum status checkpoint_load(
-    const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_counts *counts)
+    const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_state *state)
 {
     struct buffer file = {0};
     if (checkpoint->lock_fd < 0 || !read_file(checkpoint->path, &file)) {
@@ -94,17 +94,20 @@ enum status checkpoint_load(
         return STATUS_NOT_FOUND;
     }
     enum status status = STATUS_BAD_REQUEST;
-    unsigned long long numbers[4];
+    unsigned long long numbers[5];
+    long long completed = 0;
     int used = 0;
     buffer_append(&file, "", 1);
     const char *text = (const char *)file.data;
     size_t size = file.size - 1, head = sizeof header - 1;
     if (size > head && memcmp(text, header, head) == 0 &&
-        sscanf(text + head, "counts %llu %llu %llu %llu\n%n", &numbers[0], &numbers[1], &numbers[2], &numbers[3],
-            &used) == 4 &&
+        sscanf(text + head, "counts %llu %llu %llu %llu %llu\ncompleted %lld\n%n", &numbers[0], &numbers[1],
+            &numbers[2], &numbers[3], &numbers[4], &completed, &used) == 6 &&
         used > 0)
         status = tracker_parse(tracker, bytes_of(text + head + used, size - head - (size_t)used));
-    if (status == STATUS_OK) *counts = (struct checkpoint_counts){numbers[0], numbers[1], numbers[2], numbers[3]};
+    if (status == STATUS_OK)
+        *state = (struct checkpoint_state){
+            .counts = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]}, .completed_ms = completed};
     buffer_free(&file);
     return status;
 }
@@ -122,13 +125,15 @@ static bool write_all(int fd, struct bytes bytes)
 }
 
 enum status checkpoint_save(
-    const struct checkpoint *checkpoint, const struct tracker *tracker, const struct checkpoint_counts *counts)
+    const struct checkpoint *checkpoint, const struct tracker *tracker, const struct checkpoint_state *state)
 {
     if (checkpoint->lock_fd < 0) return STATUS_OK;
     char path[CHECKPOINT_PATH_BYTES + 8];
     struct buffer text = {0};
-    buffer_printf(&text, "%scounts %llu %llu %llu %llu\n", header, (unsigned long long)counts->stored,
-        (unsigned long long)counts->deleted, (unsigned long long)counts->refused, (unsigned long long)counts->broken);
+    const struct checkpoint_counts *counts = &state->counts;
+    buffer_printf(&text, "%scounts %llu %llu %llu %llu %llu\ncompleted %lld\n", header,
+        (unsigned long long)counts->stored, (unsigned long long)counts->deleted, (unsigned long long)counts->taken,
+        (unsigned long long)counts->refused, (unsigned long long)counts->broken, (long long)state->completed_ms);
     tracker_print(tracker, &text);
     snprintf(path, sizeof path, "%s.new", checkpoint->path);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -137,13 +142,4 @@ enum status checkpoint_save(
     ok = ok && rename(path, checkpoint->path) == 0;
     buffer_free(&text);
     return ok ? STATUS_OK : STATUS_IO;
-}
-
-void checkpoint_remove(const struct checkpoint *checkpoint)
-{
-    if (checkpoint->lock_fd < 0) return;
-    char lock[CHECKPOINT_PATH_BYTES + 8];
-    snprintf(lock, sizeof lock, "%s.lock", checkpoint->path);
-    unlink(checkpoint->path);
-    unlink(lock);
 }

@@ -1,7 +1,8 @@
 /*
- * checkpoint: the file that lets an import go on where it ended: XDG_STATE_HOME/trillium/import-HASH-CLUSTER (else
- * ~/.local/state). It is named after the input's contents and the cluster, so neither a renamed file nor another
- * cluster is mistaken. Replaced atomically; locked by one import at a time. One thread.
+ * checkpoint: the file that lets an import go on where it ended, and tells later that it was complete:
+ * XDG_STATE_HOME/trillium/import-HASH-CLUSTER (else ~/.local/state). It is named after the input's contents and the
+ * cluster, so neither a renamed file nor another cluster is mistaken. Replaced atomically; locked by one import at a
+ * time. One thread.
  */
 #ifndef TRILLIUM_MSGCTL_CHECKPOINT_H
 #define TRILLIUM_MSGCTL_CHECKPOINT_H
@@ -13,7 +14,13 @@
 enum { CHECKPOINT_PATH_BYTES = 4096, CHECKPOINT_WHY_BYTES = 5000 };
 
 struct checkpoint_counts {
-    uint64_t stored, deleted, refused, broken;
+    uint64_t stored, deleted, taken, refused, broken; /* taken: the id is there with another content */
+};
+
+/* What an import knows of itself. */
+struct checkpoint_state {
+    struct checkpoint_counts counts;
+    int64_t completed_ms; /* since 1970: when every line was settled; 0: some are not */
 };
 
 struct checkpoint {
@@ -28,10 +35,8 @@ void checkpoint_close(struct checkpoint *checkpoint);
 
 /* Of an earlier run. NOT_FOUND; BAD_REQUEST: not readable (it is ignored). */
 enum status checkpoint_load(
-    const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_counts *counts) MUST_CHECK;
+    const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_state *state) MUST_CHECK;
 enum status checkpoint_save(const struct checkpoint *checkpoint, const struct tracker *tracker,
-    const struct checkpoint_counts *counts) MUST_CHECK;
-/* The import is complete. */
-void checkpoint_remove(const struct checkpoint *checkpoint);
+    const struct checkpoint_state *state) MUST_CHECK;
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/runtime/posix/posix_env.h"
 #include "msgctl/admin.h"
 #include "msgctl/checkpoint.h"
+#include "msgctl/import_report.h"
 #include "msgctl/import_session.h"
 #include "msgctl/input.h"
 #include "msgctl/interrupt.h"
@@ -39,7 +40,7 @@ const struct cli_option import_options[] = {
     {"--retry-for", "TIME", "how long a message that cannot be stored is tried again (default 10m)"},
     {"--inflight", "N", "messages under way at a time (default 2048, at most 4096)"},
     {"--strict", NULL, "stop at the first line that is broken or refused"},
-    {"--restart", NULL, "forget what an earlier import of this file reached"},
+    {"--again", NULL, "forget what an earlier import of this file reached, and send everything"},
     {"--plan", NULL, "read and check the lines, and send nothing"},
     CLI_LEVEL_OPTION,
     CLI_OPTIONS_END,
@@ -68,6 +69,7 @@ struct import {
     struct tracker tracker;
     struct checkpoint checkpoint;
     struct checkpoint_counts counts, counts_before;
+    int64_t completed_ms; /* by an earlier run, else 0 */
     struct progress progress;
     /* the main thread's */
     struct slot *slots, *free, *waiting; /* waiting: to be sent again, by due_ns */
@@ -190,9 +192,14 @@ static void settle(struct import *import, struct slot *slot)
         import->counts.deleted++;
     } else {
         char problem[128];
-        import->counts.refused++;
-        snprintf(problem, sizeof problem, "refused: %s: %s", trillium_status_name(slot->status),
-            trillium_status_text(slot->status));
+        bool is_taken = slot->status == (int)STATUS_ID_TAKEN;
+        import->counts.taken += is_taken;
+        import->counts.refused += !is_taken;
+        if (is_taken)
+            snprintf(problem, sizeof problem, "already there: its id is stored with another content (ID_TAKEN)");
+        else
+            snprintf(problem, sizeof problem, "refused: %s: %s", trillium_status_name(slot->status),
+                trillium_status_text(slot->status));
         name_line(import, slot->line, "", problem);
         if (import->is_strict) stop(import, EXIT_FAILED);
     }
@@ -334,10 +341,17 @@ static void wait_for_done(struct import *import)
     pthread_mutex_unlock(&import->lock);
 }
 
+static bool is_complete(const struct import *import)
+{
+    return import->at_end && !import->stopping && import->under_way + import->waiting_count == 0;
+}
+
 static void save(struct import *import)
 {
+    struct checkpoint_state state = {.counts = import->counts};
+    if (is_complete(import)) state.completed_ms = posix_wall_us(NULL) / 1000;
     import->saved_ns = import->now_ns;
-    if (import->is_plan || checkpoint_save(&import->checkpoint, &import->tracker, &import->counts) == STATUS_OK) return;
+    if (import->is_plan || checkpoint_save(&import->checkpoint, &import->tracker, &state) == STATUS_OK) return;
     progress_clear(&import->progress);
     cli_say(import->cli, "%s cannot be written; this import could not be resumed", import->checkpoint.path);
     checkpoint_close(&import->checkpoint);
@@ -345,7 +359,7 @@ static void save(struct import *import)
 
 static uint64_t settled(const struct checkpoint_counts *counts)
 {
-    return counts->stored + counts->deleted + counts->refused + counts->broken;
+    return counts->stored + counts->deleted + counts->taken + counts->refused + counts->broken;
 }
 
 static void show(struct import *import)
@@ -454,12 +468,15 @@ static enum exit_code resume(struct import *import)
         return EXIT_REFUSED;
     }
     if (status != STATUS_OK) cli_say(import->cli, "%s; the import cannot be resumed", why);
-    if (status != STATUS_OK || cli_has(import->cli, "--restart")) return EXIT_DONE;
-    status = checkpoint_load(&import->checkpoint, &import->tracker, &import->counts);
+    if (status != STATUS_OK || cli_has(import->cli, "--again")) return EXIT_DONE;
+    struct checkpoint_state state;
+    status = checkpoint_load(&import->checkpoint, &import->tracker, &state);
     if (status == STATUS_BAD_REQUEST)
         cli_say(import->cli, "%s cannot be understood; beginning anew, which doubles nothing", import->checkpoint.path);
     if (status != STATUS_OK) return EXIT_DONE;
-    import->counts_before = import->counts;
+    import->counts = import->counts_before = state.counts;
+    import->completed_ms = state.completed_ms;
+    if (import->completed_ms) return EXIT_DONE;
     char text[32];
     cli_say(import->cli, "going on after %s lines of an earlier import", output_count(settled(&import->counts), text));
     status = input_seek(import->input, import->tracker.base_offset, import->tracker.base_line, why);
@@ -482,25 +499,20 @@ static void begin_session(struct import *import)
             trillium_status_name(status));
 }
 
-static void print_summary(struct import *import, uint64_t ms)
+static enum exit_code report(const struct import *import, uint64_t ms)
 {
-    const struct checkpoint_counts *counts = &import->counts, *before = &import->counts_before;
-    uint64_t stored = counts->stored - before->stored;
-    if (import->cli->is_json) {
-        output_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "complete", import->at_end && !import->stopping,
-            "stored", (json_int_t)stored, "stored_before", (json_int_t)before->stored, "deleted",
-            (json_int_t)counts->deleted, "refused", (json_int_t)counts->refused, "broken", (json_int_t)counts->broken,
-            "milliseconds", (json_int_t)ms));
-        return;
-    }
-    char a[32], b[32], c[32];
-    printf("%s %s messages in %s (%s/s)", import->is_plan ? "checked" : "stored", output_count(stored, a),
-        output_time(ms, b), output_count(ms ? stored * 1000 / ms : 0, c));
-    if (before->stored) printf(", %s earlier", output_count(before->stored, a));
-    if (counts->deleted) printf("; %s were deleted for ever before", output_count(counts->deleted, a));
-    if (counts->refused) printf("; %s refused", output_count(counts->refused, a));
-    if (counts->broken) printf("; %s broken lines", output_count(counts->broken, a));
-    putchar('\n');
+    const struct checkpoint_counts *counts = &import->counts;
+    struct import_report report = {.counts = *counts,
+        .before = import->counts_before,
+        .ms = ms,
+        .is_complete = import->completed_ms || is_complete(import),
+        .is_plan = import->is_plan,
+        .completed_ms = import->completed_ms};
+    import_report_print(import->cli, &report);
+    if (!report.is_complete && import->checkpoint.lock_fd >= 0)
+        cli_say(import->cli, "the same command goes on from here");
+    if (import->failed != EXIT_DONE) return import->failed;
+    return counts->broken + counts->refused + counts->taken > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 static void import_init(struct import *import, struct cli *cli)
@@ -549,12 +561,7 @@ static enum exit_code transfer(struct import *import)
     uint64_t ms = (posix_mono_ns(NULL) - import->progress.started_ns) / ms_ns;
     if (import->session) import_session_end(import->session);
     trillium_close(import->trillium);
-    print_summary(import, ms);
-    bool complete = import->at_end && !import->stopping;
-    if (complete && !import->is_plan) checkpoint_remove(&import->checkpoint);
-    if (!complete && import->checkpoint.lock_fd >= 0) cli_say(import->cli, "the same command goes on from here");
-    if (import->failed != EXIT_DONE) return import->failed;
-    return import->counts.broken + import->counts.refused > 0 ? EXIT_FAILED : EXIT_DONE;
+    return report(import, ms);
 }
 
 enum exit_code import_run(struct cli *cli)
@@ -568,7 +575,7 @@ enum exit_code import_run(struct cli *cli)
         code = EXIT_FAILED;
     }
     if (code == EXIT_DONE && !import->is_plan) code = resume(import);
-    if (code == EXIT_DONE) code = transfer(import);
+    if (code == EXIT_DONE) code = import->completed_ms ? report(import, 0) : transfer(import);
     import_fini(import);
     mem_free(import);
     return code;

@@ -9,6 +9,7 @@ const struct command transfer_commands[] = {
         .summary = "Stores the messages of an NDJSON file (plain, .gz, .zst) or of standard input",
         .help =
             "Goes on where an earlier import of the same file into the same cluster ended (not from standard input).\n"
+            "One that was complete is not sent again, unless --again asks for it.\n"
             "Ctrl-C waits for what is under way, then ends; once more ends at once. Broken lines are counted and\n"
             "named, and make the exit status 1.",
         .arguments_min = 1,

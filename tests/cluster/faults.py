@@ -139,7 +139,7 @@ def import_survives(cluster, corpus):
     """The import goes on by itself while a node, the leader and a router die and come back."""
     rate = max(1500, len(corpus.lines) // 8)
     process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate),
-                                "--restart"],
+                                "--again"],
                                env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     for victim in ("node1", "leader", "router2"):
@@ -161,7 +161,7 @@ def import_and_power_cut(cluster, corpus):
     """kill -9 of all eight in mid-import: the same import goes on when they are back."""
     rate = max(1500, len(corpus.lines) // 6)
     process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--rate", str(rate),
-                                "--restart"],
+                                "--again"],
                                env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     time.sleep(1.5)

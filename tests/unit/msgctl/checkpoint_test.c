@@ -21,7 +21,7 @@ Test(checkpoint, what_was_saved_is_loaded, .init = make_home)
 {
     struct checkpoint checkpoint;
     struct tracker tracker, loaded;
-    struct checkpoint_counts counts = {5, 6, 7, 8}, again;
+    struct checkpoint_state state = {.counts = {5, 6, 7, 8, 9}}, again;
     tracker_init(&tracker);
     tracker_init(&loaded);
     for (uint64_t line = 1; line <= 3; line++)
@@ -30,15 +30,29 @@ Test(checkpoint, what_was_saved_is_loaded, .init = make_home)
     tracker_settle(&tracker, 3);
     cr_assert(checkpoint_open(&checkpoint, &source, &cluster, why) == STATUS_OK);
     cr_expect(checkpoint_load(&checkpoint, &loaded, &again) == STATUS_NOT_FOUND);
-    cr_expect(checkpoint_save(&checkpoint, &tracker, &counts) == STATUS_OK);
+    cr_expect(checkpoint_save(&checkpoint, &tracker, &state) == STATUS_OK);
     cr_expect(checkpoint_load(&checkpoint, &loaded, &again) == STATUS_OK);
-    cr_expect(loaded.base_line == 1 && loaded.base_offset == 7 && memcmp(&counts, &again, sizeof counts) == 0);
+    cr_expect(loaded.base_line == 1 && loaded.base_offset == 7 && memcmp(&state, &again, sizeof state) == 0);
     cr_expect(tracker_take(&loaded, 2, 14) && !tracker_take(&loaded, 3, 21));
-    checkpoint_remove(&checkpoint);
-    cr_expect(checkpoint_load(&checkpoint, &loaded, &again) == STATUS_NOT_FOUND);
     checkpoint_close(&checkpoint);
     tracker_fini(&tracker);
     tracker_fini(&loaded);
+}
+
+Test(checkpoint, it_tells_when_an_import_was_complete, .init = make_home)
+{
+    struct checkpoint checkpoint;
+    struct tracker tracker;
+    struct checkpoint_state state = {.counts = {.stored = 3}, .completed_ms = 1700000000000}, again;
+    tracker_init(&tracker);
+    cr_assert(checkpoint_open(&checkpoint, &source, &cluster, why) == STATUS_OK);
+    cr_expect(checkpoint_save(&checkpoint, &tracker, &state) == STATUS_OK);
+    checkpoint_close(&checkpoint);
+    cr_assert(checkpoint_open(&checkpoint, &source, &cluster, why) == STATUS_OK);
+    cr_expect(checkpoint_load(&checkpoint, &tracker, &again) == STATUS_OK);
+    cr_expect(again.completed_ms == 1700000000000 && again.counts.stored == 3);
+    checkpoint_close(&checkpoint);
+    tracker_fini(&tracker);
 }
 
 Test(checkpoint, it_belongs_to_one_input_and_one_cluster, .init = make_home)
@@ -59,13 +73,13 @@ Test(checkpoint, a_damaged_one_is_no_checkpoint, .init = make_home)
 {
     struct checkpoint checkpoint;
     struct tracker tracker;
-    struct checkpoint_counts counts;
+    struct checkpoint_state state;
     tracker_init(&tracker);
     cr_assert(checkpoint_open(&checkpoint, &source, &cluster, why) == STATUS_OK);
     FILE *file = fopen(checkpoint.path, "w");
-    fputs("trillium-import 1\ncounts 1 2 3 4\ndone 1 2\nbey", file);
+    fputs("trillium-import 2\ncounts 1 2 3 4 5\ncompleted 0\ndone 1 2\nbey", file);
     fclose(file);
-    cr_expect(checkpoint_load(&checkpoint, &tracker, &counts) == STATUS_BAD_REQUEST);
+    cr_expect(checkpoint_load(&checkpoint, &tracker, &state) == STATUS_BAD_REQUEST);
     checkpoint_close(&checkpoint);
     tracker_fini(&tracker);
 }
