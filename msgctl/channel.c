@@ -60,7 +60,7 @@ static enum exit_code run_list(struct cli *cli)
             take_channel(&listing, &page->channels[i]);
         more = page->more && listing.left > 0;
     }
-    enum exit_code code = cli_outcome(cli, status, "not read");
+    enum exit_code code = cli_outcome_read(cli, status, "not read");
     if (cli->is_json)
         output_json(json_pack("{s:o}", "channels", listing.json));
     else if (code == EXIT_DONE)
@@ -171,7 +171,7 @@ static enum exit_code run_inspect(struct cli *cli)
         .answer_type = &trillium__v1__channel_inspect_answer__descriptor,
         .budget_ms = CALL_BUDGET_MS_MAX};
     admin_ask(admin, &ask, 1);
-    enum exit_code code = cli_outcome(cli, (int)ask.status, "not inspected");
+    enum exit_code code = cli_outcome_read(cli, (int)ask.status, "not inspected");
     if (code == EXIT_DONE && cli->is_json) inspect_json(call.channel_id, ask.answer, call.replicas);
     if (code == EXIT_DONE && !cli->is_json) inspect_table(call.channel_id, ask.answer, call.replicas);
     admin_close(admin);

@@ -436,7 +436,7 @@ enum exit_code cli_exit_of(int status)
     }
 }
 
-enum exit_code cli_outcome(const struct cli *cli, int status, const char *what)
+static enum exit_code outcome(const struct cli *cli, int status, const char *what, bool is_change)
 {
     enum exit_code code = cli_exit_of(status);
     if (code == EXIT_DONE) return code;
@@ -448,7 +448,17 @@ enum exit_code cli_outcome(const struct cli *cli, int status, const char *what)
         mem_free(routers);
         return code;
     }
-    if (trillium_class_of(status) == TRILLIUM_UNKNOWN) advice = " (it may or may not have happened)";
+    if (is_change && trillium_class_of(status) == TRILLIUM_UNKNOWN) advice = " (it may or may not have happened)";
     cli_say(cli, "%s: %s: %s%s", what, trillium_status_name(status), trillium_status_text(status), advice);
     return code;
+}
+
+enum exit_code cli_outcome(const struct cli *cli, int status, const char *what)
+{
+    return outcome(cli, status, what, true);
+}
+
+enum exit_code cli_outcome_read(const struct cli *cli, int status, const char *what)
+{
+    return outcome(cli, status, what, false);
 }

@@ -93,6 +93,8 @@ enum exit_code cli_usage(const struct cli *cli, const char *format, ...) __attri
 struct trillium *cli_connect(const struct cli *cli, bool is_long);
 /* Says what became of a call unless it is DONE, and gives the exit status that follows from its class. */
 enum exit_code cli_outcome(const struct cli *cli, int status, const char *what);
+/* The same of a call that changes nothing: there is no doubt about what it did. */
+enum exit_code cli_outcome_read(const struct cli *cli, int status, const char *what);
 enum exit_code cli_exit_of(int status);
 
 #endif

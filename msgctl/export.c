@@ -237,7 +237,7 @@ static enum exit_code work(struct export *export)
     while (code == EXIT_DONE && !interrupt_asked()) {
         if (export->count < JOBS / 2) {
             int status = begin_jobs(export);
-            code = cli_outcome(export->cli, status, "the channels cannot be listed");
+            code = cli_outcome_read(export->cli, status, "the channels cannot be listed");
             if (code != EXIT_DONE) break;
         }
         if (export->count == 0) break;

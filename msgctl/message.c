@@ -146,7 +146,7 @@ static enum exit_code run_list(struct cli *cli)
     if (!trillium) return EXIT_USAGE;
     struct pages pages;
     int status = pages_collect(trillium, &query, &pages);
-    enum exit_code code = cli_outcome(cli, status, "not read");
+    enum exit_code code = cli_outcome_read(cli, status, "not read");
     if (code == EXIT_DONE && cli->is_json) print_messages_json(query.channel_id, &pages);
     if (code == EXIT_DONE && !cli->is_json) print_messages(&pages);
     pages_free(&pages);
@@ -207,7 +207,7 @@ static enum exit_code run_get(struct cli *cli)
     struct trillium *trillium = cli_connect(cli, false);
     if (!trillium) return EXIT_USAGE;
     struct trillium_page page = {0};
-    enum exit_code code = cli_outcome(cli, trillium_get(trillium, &ref, &page), "not read");
+    enum exit_code code = cli_outcome_read(cli, trillium_get(trillium, &ref, &page), "not read");
     if (code == EXIT_DONE && cli->is_json) {
         struct buffer line = {0};
         ndjson_encode(&page.messages[0], &line);
@@ -299,8 +299,9 @@ static enum exit_code run_status(struct cli *cli)
     if (!read_ref(cli, &ref)) return EXIT_USAGE;
     struct trillium *trillium = cli_connect(cli, false);
     if (!trillium) return EXIT_USAGE;
-    int status = trillium_status(trillium, &ref, cli_has(cli, "--resolve"), &state);
-    enum exit_code code = cli_outcome(cli, status, "not known");
+    bool resolves = cli_has(cli, "--resolve");
+    int status = trillium_status(trillium, &ref, resolves, &state);
+    enum exit_code code = resolves ? cli_outcome(cli, status, "not known") : cli_outcome_read(cli, status, "not known");
     if (code == EXIT_DONE && cli->is_json)
         output_json(json_pack("{s:o, s:o, s:s}", "channel_id", output_id(ref.channel_id), "message_id",
             output_id(ref.message_id), "state", names[state]));

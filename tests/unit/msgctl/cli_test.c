@@ -26,6 +26,25 @@ Test(cli, a_mistyped_option_is_answered_with_the_nearest, .init = cr_redirect_st
     cr_expect_stderr_eq_str("msgctl message list: there is no option --limt; did you mean --limit?\n");
 }
 
+Test(cli, a_change_whose_outcome_is_unknown_says_so, .init = cr_redirect_stderr)
+{
+    static const struct command command = {.name = "message send"};
+    struct cli cli = {.command = &command, .deadline_ms = 1000};
+    cr_expect(cli_outcome(&cli, TRILLIUM_TIMEOUT, "not sent") == EXIT_FAILED);
+    fflush(stderr);
+    cr_expect_stderr_eq_str("msgctl message send: not sent: TIMEOUT: no answer within the deadline "
+                            "(it may or may not have happened)\n");
+}
+
+Test(cli, a_read_that_failed_leaves_no_doubt, .init = cr_redirect_stderr)
+{
+    static const struct command command = {.name = "message get"};
+    struct cli cli = {.command = &command, .deadline_ms = 1000};
+    cr_expect(cli_outcome_read(&cli, TRILLIUM_TIMEOUT, "not read") == EXIT_FAILED);
+    fflush(stderr);
+    cr_expect_stderr_eq_str("msgctl message get: not read: TIMEOUT: no answer within the deadline\n");
+}
+
 Test(cli, a_noun_alone_lists_its_verbs, .init = cr_redirect_stderr)
 {
     cr_redirect_stdout();
