@@ -10,6 +10,8 @@
 #include "controld/store/rocks/meta_rocks.h"
 
 enum { PATH_BYTES = 4200 };
+/* RocksDB as Debian builds it aborts when it opens its files on a full disk. */
+#define SPACE_BYTES_MIN (32ull << 20)
 
 /* What the program holds for the library. */
 struct holder {
@@ -30,8 +32,8 @@ static enum status open_store(
         if (status == STATUS_OK) status = meta_rocks_open(path, out, error);
     }
     if (status != STATUS_OK)
-        snprintf(why, ENV_WHY_BYTES, "%.300s: %.150s; it may be removed, it is rebuilt", path,
-            error[0] ? error : status_text(status));
+        snprintf(why, ENV_WHY_BYTES, "%.250s: %.150s%s", path, error[0] ? error : status_text(status),
+            status == STATUS_NO_SPACE ? "" : "; it may be removed, it is rebuilt");
     return status;
 }
 
@@ -81,6 +83,7 @@ static const struct daemon_program program = {
     .table = &controld_table,
     .settings_bytes = sizeof(struct controld_settings),
     .http_port = PORT_CONTROLLER + PORT_HTTP,
+    .space_bytes_min = SPACE_BYTES_MIN,
     .reactor_label = "controld",
     .net_create = link_nng_create,
     .judge = judge,

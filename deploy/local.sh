@@ -302,14 +302,17 @@ space_check() {
   local free
   free=$(space_mib "$dir")
   [ "$free" -ge $space_needed_mib ] ||
-    die "only $free MiB are free where $dir lies; at least $space_needed_mib are needed (or take another --dir)"
+    die "only $free MiB are free in $dir; at least $space_needed_mib are needed: make room there, or take another --dir"
   [ "$free" -ge $space_wanted_mib ] ||
-    echo "dev: only $free MiB are free where $dir lies; enough to try things, not for an import"
+    echo "dev: only $free MiB are free in $dir; enough to try things, not for an import: make room there before one"
 }
 
 programs_prepare() {
-  local program missing=()
+  local program missing=() free
   if [ -z "$bin" ]; then
+    free=$(space_mib "$here")
+    [ "$free" -ge $space_needed_mib ] ||
+      die "only $free MiB are free in $here, where the programs are built; at least $space_needed_mib are needed: make room there"
     setup run
     build release
     bin=$here/build/release/bin
@@ -380,7 +383,8 @@ hints() {
   done
   echo "  metrics      http://$(address_of node1):7399/metrics (and port 7199 of controllers, 7299 of routers)"
   echo "  files        $dir"
-  if grep -hs ' daemon.start ' "$dir/logs/node1.log.1" "$dir/logs/node1.log" | tail -n 1 | grep -q 'backend=uv\|backend=libuv'; then
+  line=$(cat "$dir/logs/node1.log.1" "$dir/logs/node1.log" 2>/dev/null | grep ' daemon.start ' | tail -n 1 || true)
+  if [[ $line == *backend=uv* ]]; then
     echo "  note         io_uring is not allowed here (usual in containers): nodes use libuv for files, which is slower"
   fi
   local last="./dev logs node1$option"

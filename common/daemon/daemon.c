@@ -154,6 +154,11 @@ static void judge_directory(struct daemon *daemon)
     if (status == STATUS_OK && daemon->program->judge)
         status = daemon->program->judge(daemon->settings, &identity, why);
     if (status == STATUS_NOT_FOUND) status = STATUS_OK;
+    if (status == STATUS_OK && !env_real_has_space(daemon->real, daemon->program->space_bytes_min)) {
+        snprintf(
+            why, sizeof why, "it needs %llu MiB to start", (unsigned long long)daemon->program->space_bytes_min >> 20);
+        status = STATUS_NO_SPACE;
+    }
     if (status == STATUS_OK) status = env_real_sign(daemon->real, why);
     if (status != STATUS_OK) env_die(daemon_env(daemon), status, why);
 }
@@ -207,7 +212,9 @@ static bool create_instance(struct daemon *daemon)
     if (*daemon_backend_why(daemon))
         LOG(&daemon->log, WARN, "daemon.backend", "io_uring is not available, using libuv: %s",
             daemon_backend_why(daemon));
-    if (program->create(daemon, &daemon->instance, why) == STATUS_OK) return true;
+    enum status status = program->create(daemon, &daemon->instance, why);
+    if (status == STATUS_OK) return true;
+    if (status == STATUS_NO_SPACE) env_die(daemon_env(daemon), status, why);
     say_failure(daemon, why);
     return false;
 }

@@ -7,7 +7,7 @@
  *
  * Exit status: 0 stopped or a help text was printed; 1 could not start, or had to be cut off while stopping; 2 wrong
  * command line or configuration. A death (env_die) aborts, or exits with 3 when its status is of class REFUSED: a
- * restart would meet the same.
+ * restart would meet the same; with 1 when there is no disk space.
  */
 #ifndef TRILLIUM_COMMON_DAEMON_DAEMON_H
 #define TRILLIUM_COMMON_DAEMON_DAEMON_H
@@ -34,6 +34,9 @@ struct daemon_program {
     size_t settings_bytes;     /* of the daemon's own struct, whose first member is struct settings */
     uint16_t http_port;        /* on listen.address */
     const char *reactor_label; /* "shard", "worker": thread names are shard-0, ... */
+    /* A start with less free space in the data directory is refused: what the daemon needs and cannot refuse by itself.
+     */
+    uint64_t space_bytes_min;
     /* NULL: one reactor; libuv; threads float. */
     unsigned (*reactors_count)(const void *settings);
     enum env_backend (*backend)(const void *settings);

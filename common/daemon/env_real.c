@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -16,7 +17,7 @@
 #include "common/runtime/uring/uring_backend.h"
 #include "common/runtime/uv/uv_backend.h"
 
-enum { DIRECTORY_MODE = 0750, LOCK_MODE = 0640, LOCK_TEXT_BYTES = 32, EXIT_REFUSED = 3 };
+enum { DIRECTORY_MODE = 0750, LOCK_MODE = 0640, LOCK_TEXT_BYTES = 32, EXIT_FAILED = 1, EXIT_REFUSED = 3 };
 
 struct env_real {
     struct env env;
@@ -34,11 +35,17 @@ static struct env_real *of(struct env *env)
 
 __attribute__((noreturn)) static void real_die(struct env *env, enum status status, const char *why)
 {
-    LOG(env->log, ERROR, "daemon.die", "status=%s %s", status_name(status), why);
-    fprintf(stderr, "%s: %s (%s)\n", env->name, why, status_text(status));
+    char space[ENV_WHY_BYTES];
+    if (status == STATUS_NO_SPACE)
+        env_real_space(of(env), space);
+    else
+        snprintf(space, sizeof space, "%s", status_text(status));
+    LOG(env->log, ERROR, "daemon.die", "status=%s %s (%s)", status_name(status), why, space);
+    fprintf(stderr, "%s: %s (%s)\n", env->name, why, space);
     fflush(stderr);
     /* What somebody has to set right first; a core file would not help. */
     if (status_class(status) == STATUS_CLASS_REFUSED) _exit(EXIT_REFUSED);
+    if (status == STATUS_NO_SPACE) _exit(EXIT_FAILED);
     abort();
 }
 
@@ -103,6 +110,29 @@ static enum status lock_directory(struct env_real *real, const char *directory, 
         return STATUS_CONFLICT;
     }
     return STATUS_OK;
+}
+
+static bool free_bytes(const struct env_real *real, uint64_t *out)
+{
+    struct statvfs volume;
+    if (real->root_fd < 0 || fstatvfs(real->root_fd, &volume) != 0) return false;
+    *out = (uint64_t)volume.f_bavail * volume.f_frsize;
+    return true;
+}
+
+void env_real_space(const struct env_real *real, char out[ENV_WHY_BYTES])
+{
+    uint64_t free = 0;
+    (void)free_bytes(real, &free); /* it is asked when there is none, or next to none */
+    snprintf(out, ENV_WHY_BYTES,
+        "data directory %.300s: %llu MiB are free; make room there, or move it and set storage.directory",
+        real->directory ? real->directory : "(none)", (unsigned long long)(free >> 20));
+}
+
+bool env_real_has_space(const struct env_real *real, uint64_t bytes)
+{
+    uint64_t free;
+    return !free_bytes(real, &free) || free >= bytes;
 }
 
 enum status env_real_sign(struct env_real *real, char why[ENV_WHY_BYTES])

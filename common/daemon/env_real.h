@@ -35,6 +35,10 @@ MUST_CHECK enum status env_real_identity(
     struct env_real *real, const struct uuid *cluster, struct identity *out, char why[ENV_WHY_BYTES]);
 /* Writes this process's number into the lock, for the message to whoever comes second. NO_SPACE, IO with a sentence. */
 MUST_CHECK enum status env_real_sign(struct env_real *real, char why[ENV_WHY_BYTES]);
+/* False: less than so many bytes are free in the data directory. */
+bool env_real_has_space(const struct env_real *real, uint64_t bytes);
+/* The sentence for NO_SPACE: which directory, how much is free, what to do. env_die says it by itself. */
+void env_real_space(const struct env_real *real, char out[ENV_WHY_BYTES]);
 /* All reactors are destroyed. Unlocks the directory. */
 void env_real_close(struct env_real *real);
 /* Its net is NULL until the owner sets it. */

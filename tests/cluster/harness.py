@@ -122,14 +122,15 @@ class Cluster:
 
     all = []
 
-    def __init__(self, directory, binaries, shape=()):
+    def __init__(self, directory, binaries, shape=(), launcher=()):
         self.directory, self.binaries, self.shape = directory, binaries, list(shape)
+        self.launcher = list(launcher)  # ./dev and all that it starts run under this
         self.env = dict(os.environ, TRILLIUM_BIN=binaries, TRILLIUM_CONFIG=os.path.join(directory, "msgctl.yaml"),
                         XDG_STATE_HOME=directory + ".state", NO_COLOR="1")
         Cluster.all.append(self)
 
     def dev(self, *arguments, seconds=90, env=None):
-        return run(["./dev", *arguments, "--dir", self.directory], seconds, dict(self.env, **(env or {})))
+        return run([*self.launcher, "./dev", *arguments, "--dir", self.directory], seconds, dict(self.env, **(env or {})))
 
     def shifted(self, ms):
         """The environment in which started daemons see a wall clock that is so much ahead, or None."""

@@ -1,10 +1,12 @@
 """Up, status, down and the states in between: what ./dev says and does."""
+import json
 import os
 import re
 import shutil
 import socket
 
-from harness import Cluster, check, counts, run
+import corpus as corpora
+from harness import Cluster, check, counts, run, skip
 
 
 def fresh(cluster):
@@ -106,6 +108,89 @@ def wiped(cluster):
     check(not os.path.exists(os.path.join(cluster.directory, "data")), "down --wipe deletes the data")
     status = cluster.dev("status")
     check(status.code != 0 and "no cluster" in status.out, "status says that there is no cluster", status)
+
+
+def private_mount(directory, mib, command):
+    """The command line that runs a command with a small file system of its own at directory; None when this user may
+    not make one."""
+    script = 'mount -t tmpfs -o "size=$1m" tmpfs "$2" && shift 2 && exec "$@"'
+    for way in (["unshare", "-m"], ["unshare", "-rm"]):
+        if run([*way, "sh", "-c", script, "-", "1", directory, "true"], 10).code == 0:
+            return [*way, "sh", "-c", script, "-", str(mib), directory, *command]
+    return None
+
+
+def little_space(directory, binaries):
+    """Disks that are too small: a sentence that names the directory, what is free, and what to do."""
+    os.makedirs(directory)
+    up = private_mount(directory, 100, ["./dev", "up", "--dir", directory])
+    if not up:
+        skip("little disk space", "this user may mount nothing")
+        return
+    said = run(up, 60, dict(os.environ, TRILLIUM_BIN=binaries))
+    check(said.code not in (0, 124) and f"only 100 MiB are free in {directory}" in said.err and
+          "make room there, or take another --dir" in said.err, "up on a small disk is refused with a sentence", said)
+    said = run(private_mount(directory, 1000, ["sh", "-c", './dev up --nodes 1 --controllers 1 --routers 1 --dir "$0" &&'
+                                               ' ./dev down --dir "$0"', directory]), 60,
+               dict(os.environ, TRILLIUM_BIN=binaries))
+    check(said.code == 0 and "MiB are free in" in said.out and "enough to try things" in said.out,
+          "on one that is not that small it says so and starts", said)
+    settings = ["--set", "cluster.uuid=00000000-1111-4222-8333-444444444444", "--set", "listen.address=127.255.9.1",
+                "--set", f"storage.directory={directory}/data"]
+    own = {"controld": "raft:\n  id: 1\n  members: [1=127.255.9.1]\n", "noded": "node:\n  controllers: [127.255.9.2]\n",
+           "routerd": "router:\n  controllers: [127.255.9.2]\n"}
+    for program in own:
+        path = f"{directory}.{program}.yaml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(own[program])
+        # All but a page is taken before the daemon comes.
+        script = 'head -c 1044480 /dev/zero > "$0/taken"; exec "$@"'
+        said = run(private_mount(directory, 1, ["sh", "-c", script, directory, os.path.join(binaries, program),
+                                                "--config", path, *settings]), 20)
+        check(said.code == 1 and f"data directory {directory}/data: 0 MiB are free; make room there" in said.err,
+              f"{program} on a full disk: a sentence with directory, free space and remedy, no crash", said)
+
+
+def without_uring(directory, binaries):
+    """A kernel or container that forbids io_uring: nodes run on libuv, say so, and serve."""
+    launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "no_uring")
+    cluster = Cluster(directory, binaries, ("--nodes", "1", "--controllers", "1", "--routers", "1"), [launcher, "EPERM"])
+    up = cluster.up()
+    if not check(up.code == 0 and "io_uring is not allowed here" in up.out, "up without io_uring, and it says so", up):
+        return
+    check(re.search(r"daemon\.backend io_uring is not available, using libuv: .*not permitted", cluster.log("node1")),
+          "so does noded, and why", cluster.log("node1"))
+    lines = corpora.generate(2000, 5)
+    result = cluster.msgctl("import", "-", stdin="\n".join(lines).encode() + b"\n")
+    flushed = cluster.msgctl("flush")
+    cluster.kill_at_once(cluster.names())
+    up = cluster.up()
+    check(result.code == 0 and flushed.code == 0 and up.code == 0, "an import, a flush, kill -9, and up again",
+          f"{result}\n{flushed}\n{up}")
+    got = cluster.msgctl("export").out.split("\n")
+    check(sorted(map(json.loads, filter(None, got)), key=str) == sorted(map(json.loads, lines), key=str),
+          "on libuv all messages are there, as they were sent")
+    demanded = run([launcher, "ENOSYS", cluster.program("node1"), "--config", cluster.conf("node1"), "--set",
+                    "log.file=", "--set", "node.backend=uring"], 20)
+    check(demanded.code == 1 and "io_uring is not available" in demanded.text and "another backend" in demanded.text,
+          "io_uring that is demanded and not to be had is refused with a sentence", demanded)
+    down(cluster, "--wipe")
+
+
+def demo(directory, binaries):
+    """The demonstration, and what it says to try."""
+    cluster = Cluster(directory, binaries)
+    said = cluster.dev("up", "--demo", seconds=120, env={"DEMO_MESSAGES": "1200"})
+    told = [line for line in said.out.splitlines() if line.startswith(("== ", "dev: ")) or "came back" in line]
+    check(said.code == 0 and said.err == "" and said.out.count("1200 messages came back, every byte as it was sent") == 3,
+          "up --demo: what it sends comes back, also after a node was killed", said)
+    check("dev: killed node2" in told and "dev: started node2" in told and "still here, with one node down" in said.out and
+          "all replicas show the same" in said.out, "it kills a node, goes on, and the replicas are equal", told)
+    last = said.out.rpartition("Look around:\n")[2].strip()
+    tried = run(["bash", "-euc", last], 60)
+    check(last.count("\n") == 3 and tried.code == 0 and "3 of 3 up" in tried.out, "what it says to try works",
+          f"{last}\n{tried}")
+    down(cluster, "--wipe")
 
 
 def smallest(directory, binaries):
