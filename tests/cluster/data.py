@@ -1,10 +1,16 @@
 """Messages go in and come out the same, in every order."""
 import concurrent.futures
+import fcntl
 import json
 import os
+import pty
 import random
+import re
+import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from harness import check, check_replicas, write_model
@@ -87,6 +93,38 @@ def import_resumed(cluster, corpus):
     again = cluster.msgctl("import", corpus.path, "--again", seconds=300)
     check(again.code == 0 and "stored" in again.out, "--again sends all of it once more, and changes nothing", again)
     return result
+
+
+def progress_bar(cluster, corpus):
+    """What an import shows on a terminal, which is made narrower on the way."""
+    terminal, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    rate = max(2000, len(corpus.lines) // 3)
+    process = subprocess.Popen([os.path.join(cluster.binaries, "msgctl"), "import", corpus.path, "--again",
+                                "--rate", str(rate)],
+                               env=cluster.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=other)
+    os.close(other)
+    shown, narrowed, begin = b"", 0, time.monotonic()
+    while time.monotonic() - begin < 60:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:  # the other side was closed
+            break
+        shown += more
+        if not narrowed and time.monotonic() - begin > 1.5:
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+            narrowed = len(shown)
+    code = process.wait(timeout=60)
+    os.close(terminal)
+    wide = [line.partition("\x1b[K")[0] for line in shown[:narrowed].decode().split("\r") if line.strip()]
+    narrow = [line.partition("\x1b[K")[0] for line in shown[narrowed:].decode().split("\r") if line.strip()]
+    check(code == 0 and any(re.fullmatch(r"\[#*-+\] +\d+ %  [\d,]+ messages  [\d,]+/s  [\w. ]+ left", line)
+                            for line in wide), "an import shows a bar, its rate and the time left on a terminal", wide)
+    check(narrow and all(len(line) < 40 for line in narrow[1:]) and all(len(line) < 80 for line in wide),
+          "no line is wider than the terminal, also when that becomes narrower", narrow)
+    check(shown.endswith(b"\r\x1b[K"), "and the bar is gone at the end", shown[-200:])
 
 
 def operations(cluster):
