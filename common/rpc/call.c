@@ -319,3 +319,13 @@ enum status rpc_call_wait(struct rpc_peer *peer, const struct rpc_call *call, co
         fiber_suspend(reactor);
     return reply->status;
 }
+
+uint64_t rpc_calls_late_ns(const struct rpc_session *session, uint64_t now_ns)
+{
+    uint64_t late = 0;
+    for (uint32_t i = 0; i < session->slots_count; i++) {
+        const struct rpc_call *call = session->slots[i].call;
+        if (call && now_ns > call->timer.at_ns && now_ns - call->timer.at_ns > late) late = now_ns - call->timer.at_ns;
+    }
+    return late;
+}

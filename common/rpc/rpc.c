@@ -71,6 +71,24 @@ const struct rpc_counters *rpc_counters(const struct rpc *rpc)
     return counters;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void rpc_sight(const struct rpc *rpc, struct rpc_sight *out)
+{
+    uint64_t now = env_mono_ns(reactor_env(rpc->reactor));
+    LIST_FOR_EACH (link, &rpc->sessions) {
+        const struct rpc_session *session = CONTAINER_OF(link, struct rpc_session, link);
+        out->sessions++;
+        out->calls += session->calls_open;
+        out->requests += session->requests_kept;
+        out->call_late_ns = later(out->call_late_ns, rpc_calls_late_ns(session, now));
+        out->request_late_ns = later(out->request_late_ns, rpc_serve_late_ns(session, now));
+    }
+}
+
 static void listener_destroy(struct rpc_listener *listener)
 {
     link_close(listener->rpc->net, listener->end);

@@ -350,6 +350,17 @@ uint32_t rpc_serve_grant(struct rpc_session *session)
     return session->granted_peer;
 }
 
+uint64_t rpc_serve_late_ns(const struct rpc_session *session, uint64_t now_ns)
+{
+    uint64_t late = 0;
+    LIST_FOR_EACH (link, &session->requests) {
+        const struct serving *serving = CONTAINER_OF(link, struct serving, link);
+        uint64_t deadline = serving->request.deadline_ns;
+        if (now_ns > deadline && now_ns - deadline > late) late = now_ns - deadline;
+    }
+    return late;
+}
+
 void rpc_serve_forget(struct rpc_session *session)
 {
     struct list *node;

@@ -199,6 +199,8 @@ void rpc_calls_answer(struct rpc_session *session, const struct frame_entry *ent
 /* Makes the first frame of calls fit to leave: ended calls are dropped, budgets are those of now, grants are kept.
    False when there is nothing to send (now). */
 bool rpc_calls_depart(struct rpc_session *session);
+/* How far the latest open call is beyond its deadline; 0: none is. */
+uint64_t rpc_calls_late_ns(const struct rpc_session *session, uint64_t now_ns);
 /* Ends all calls: UNAVAILABLE when they had not left, else status; only_unsent leaves the others open. */
 void rpc_calls_end(struct rpc_session *session, enum status status, bool only_unsent);
 
@@ -218,6 +220,8 @@ bool rpc_serve_plain(
 void rpc_serve_end(struct rpc_session *session);
 /* What we let the peer open now; absolute, never less than before. */
 uint32_t rpc_serve_grant(struct rpc_session *session);
+/* How far the latest unanswered request is beyond its deadline; 0: none is. */
+uint64_t rpc_serve_late_ns(const struct rpc_session *session, uint64_t now_ns);
 /* Frees requests that will never be answered (at rpc_destroy). */
 void rpc_serve_forget(struct rpc_session *session);
 void rpc_serve_free_pool(struct rpc *rpc);

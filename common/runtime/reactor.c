@@ -311,3 +311,8 @@ uint32_t reactor_disk_inflight(const struct reactor *reactor)
 {
     return reactor->disk_inflight;
 }
+
+uint32_t reactor_timers(const struct reactor *reactor)
+{
+    return reactor->timers.count;
+}

@@ -102,7 +102,8 @@ struct disk_request;
 /* Used by disk.c and backends. */
 void reactor_disk_submit(struct reactor *reactor, struct disk_request *request);
 void reactor_disk_done(struct reactor *reactor, struct disk_request *request);
-/* Disk requests in flight (for drains and tests). */
+/* Disk requests in flight, and timers that run (for drains and tests). */
 uint32_t reactor_disk_inflight(const struct reactor *reactor);
+uint32_t reactor_timers(const struct reactor *reactor);
 
 #endif

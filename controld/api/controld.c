@@ -346,7 +346,10 @@ bool controld_sight(const struct controld *controld, struct controld_sight *out)
         .applied = controld->state.applied,
         .snapshot = status.snapshot.index,
         .digest = catalog_digest(&controld->state.catalog),
+        .proposals = controld->proposals.count,
+        .parked = controld->views.parked_count,
     };
+    if (controld->rpc) rpc_sight(controld->rpc, &out->rpc);
     return true;
 }
 

@@ -356,3 +356,16 @@ void lsm_stats(const struct lsm *lsm, struct lsm_stats *out)
     out->memtable_bytes = memtable_bytes(lsm->active) + (lsm->frozen ? memtable_bytes(lsm->frozen) : 0);
     out->memtable_rows = memtable_rows(lsm->active) + (lsm->frozen ? memtable_rows(lsm->frozen) : 0);
 }
+
+uint32_t lsm_cursors(const struct lsm *lsm)
+{
+    return lsm->cursors;
+}
+
+bool lsm_file(const struct lsm *lsm, uint32_t n, uint64_t *file_id, bool *changing)
+{
+    if (n >= lsm->files_count) return false;
+    *file_id = sstable_info(lsm->files[n])->file_id;
+    *changing = lsm->installing;
+    return true;
+}

@@ -196,5 +196,9 @@ struct lsm_stats {
     bool damaged; /* a read met CORRUPT since open */
 };
 void lsm_stats(const struct lsm *lsm, struct lsm_stats *out);
+/* For tests: open cursors; the n-th file that the tree reads from (false: there are fewer), and whether a manifest of
+   others is being written. */
+uint32_t lsm_cursors(const struct lsm *lsm);
+bool lsm_file(const struct lsm *lsm, uint32_t n, uint64_t *file_id, bool *changing);
 
 #endif

@@ -399,3 +399,18 @@ void router_destroy(struct router *router)
         worker_fini(&router->workers[i]);
     free_router(router);
 }
+
+/* ---- sight ---- */
+
+void router_sight(const struct router *router, struct router_sight *out)
+{
+    *out = (struct router_sight){0};
+    for (uint32_t i = 0; i < router->host.reactors_count; i++) {
+        const struct worker *worker = &router->workers[i];
+        if (worker->rpc) rpc_sight(worker->rpc, &out->rpc);
+        out->operations += worker->coordinator.open;
+        out->flights += (uint32_t)worker->coalesce.chains.count;
+        for (const struct list *link = worker->ring_waiters.next; link != &worker->ring_waiters; link = link->next)
+            out->parked++;
+    }
+}

@@ -441,6 +441,11 @@ void process_pause_until(struct process *process, uint64_t at_ns)
     world_trace(process->world, process->name, "pauses until ns", at_ns, 0);
 }
 
+bool process_is_awake(const struct process *process)
+{
+    return process->scope && world_now(process->world) >= process->paused_until_ns + 100 * WORLD_MS;
+}
+
 bool process_is_running(const struct process *process)
 {
     return process->scope != NULL;

@@ -36,6 +36,8 @@ void process_end(struct process *process);
 /* No turn runs before the time (SIGSTOP, a starved host); everything waits. */
 void process_pause_until(struct process *process, uint64_t at_ns);
 
+/* It runs, and has had the time to do what was due since it last stood still. */
+bool process_is_awake(const struct process *process);
 bool process_is_running(const struct process *process);
 const char *process_name(const struct process *process);
 /* Of the running incarnation. */

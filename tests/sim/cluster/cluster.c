@@ -9,7 +9,7 @@
 #include "tests/sim/sim_mem.h"
 
 static const uint64_t BOOT_NS = 30 * WORLD_S, WARM_UP_NS = 3 * WORLD_S, SETTLE_NS = 14 * WORLD_S,
-                      STRICT_NS = 5 * WORLD_S, DRAIN_NS = 60 * WORLD_S, READ_NS = 120 * WORLD_S,
+                      STRICT_NS = 5 * WORLD_S, DRAIN_NS = 60 * WORLD_S, READ_NS = 120 * WORLD_S, REST_NS = 15 * WORLD_S,
                       STOP_NS = CLUSTER_STOP_MS * WORLD_MS;
 
 /* Phases. */
@@ -56,6 +56,11 @@ static bool everything_is_read(struct cluster *cluster)
     return workload_is_read(cluster->workload);
 }
 
+static bool everything_rests(struct cluster *cluster)
+{
+    return watch_is_at_rest(cluster->watch);
+}
+
 static bool all_stopped(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
@@ -99,12 +104,17 @@ static void liveness(struct cluster *cluster)
     pass(cluster, SETTLE_NS);
     cluster->deaths_allowed = false;
     cluster->ending = true;
+    watch_calm(cluster->watch);
     if (!all_ready(cluster) && running(cluster))
         world_fail(cluster->world, "liveness", "14 s after all faults ended %s is not ready", not_ready(cluster));
     uint64_t before = failures(cluster);
     pass(cluster, STRICT_NS);
     /* A replica that lost something counts nowhere until it is rebuilt, which nothing does yet. */
     bool whole = world_probe_hits(cluster->world, "range.lapsed") == 0;
+    uint64_t disks =
+        1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_SYNC | 1ull << FAULT_DISK_WRITE;
+    if (!whole && !(cluster->plan.kinds & disks) && running(cluster))
+        world_fail(cluster->world, "I14", "a recovery believes that something is lost although no disk failed");
     if (whole && failures(cluster) != before && running(cluster))
         world_fail(cluster->world, "liveness", "%" PRIu64 " operations failed later than 14 s after all faults ended",
             failures(cluster) - before);
@@ -114,6 +124,8 @@ static void liveness(struct cluster *cluster)
     workload_read_all(cluster->workload, whole ? HISTORY_ALL : HISTORY_QUORUM);
     if (!pass_until(cluster, READ_NS, everything_is_read) && running(cluster))
         world_fail(cluster->world, "liveness", "not everything can be read at %s", whole ? "ALL" : "QUORUM");
+    watch_rest(cluster->watch);
+    pass_until(cluster, REST_NS, everything_rests);
     if (running(cluster)) watch_judge_end(cluster->watch);
 }
 

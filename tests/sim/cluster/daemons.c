@@ -202,3 +202,11 @@ void *daemon_instance(const struct daemon *daemon)
 {
     return process_is_running(daemon->process) && daemon->body ? daemon->body->instance : NULL;
 }
+
+uint32_t daemon_timers(const struct daemon *daemon)
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; daemon_instance(daemon) && i < daemon->reactors_count; i++)
+        count += reactor_timers(daemon->body->reactors[i]);
+    return count;
+}

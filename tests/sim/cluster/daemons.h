@@ -48,6 +48,8 @@ void daemon_start(struct daemon *daemon);
 void daemon_stop(struct daemon *daemon);
 void daemon_finish(struct daemon *daemon);
 bool daemon_is_ready(struct daemon *daemon);
+/* Timers that run on its reactors. */
+uint32_t daemon_timers(const struct daemon *daemon);
 /* The running instance, or NULL. */
 void *daemon_instance(const struct daemon *daemon);
 

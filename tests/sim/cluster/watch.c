@@ -5,10 +5,12 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "controld/controld.h"
+#include "tests/sim/cluster/files.h"
+#include "tests/sim/cluster/loads.h"
 #include "tests/sim/cluster/promises.h"
 #include "tests/sim/sim_mem.h"
 
-enum { WATCH_DAEMONS_MAX = 16, MEMORY_BYTES_MAX = 256 << 20, LOOK_TERMS = 64 };
+enum { WATCH_DAEMONS_MAX = 16, MEMORY_BYTES_MAX = 256 << 20, LOOK_TERMS = 64, LOOKS_PER_FILES = 5 };
 
 static const uint64_t WATCH_EVERY_NS = 50 * WORLD_MS;
 
@@ -40,6 +42,10 @@ struct watch {
     struct seen seen[WATCH_DAEMONS_MAX];
     struct buffer committed; /* struct committed by index, from 1 on */
     struct promises *promises;
+    struct loads *loads;
+    struct files *files[WATCH_DAEMONS_MAX]; /* NULL: no node */
+    uint64_t looks;
+    bool calm;
     struct watched_disk disks[WATCH_DAEMONS_MAX];
 };
 
@@ -155,6 +161,13 @@ static void check_equal(struct watch *watch, const bool *found)
     }
 }
 
+static void look_at_nodes(struct watch *watch)
+{
+    for (uint32_t i = 0; i < watch->count; i++)
+        if (watch->files[i]) files_judge_live(watch->files[i]);
+    loads_judge(watch->loads, watch->calm);
+}
+
 static void watch_event(struct world_event *event)
 {
     struct watch *watch = CONTAINER_OF(event, struct watch, event);
@@ -174,6 +187,7 @@ static void watch_event(struct world_event *event)
         found[i] = true;
     }
     check_equal(watch, found);
+    if (++watch->looks % LOOKS_PER_FILES == 0) look_at_nodes(watch);
     world_event_in(event, WATCH_EVERY_NS);
 }
 
@@ -185,16 +199,42 @@ static void disk_synced(void *context)
     promises_synced(disk->watch->promises, disk->daemon);
 }
 
+static void disk_unlinking(void *context, const char *path)
+{
+    const struct watched_disk *disk = context;
+    struct files *files = disk->watch->files[disk->daemon];
+    if (files) files_unlinking(files, path);
+}
+
 void watch_daemon_starts(struct watch *watch, uint32_t daemon)
 {
+    if (watch->files[daemon]) files_reboot(watch->files[daemon]);
     promises_reboot(watch->promises, daemon);
 }
 
 /* Life. */
 
+void watch_calm(struct watch *watch)
+{
+    watch->calm = true;
+}
+
+void watch_rest(struct watch *watch)
+{
+    loads_rest(watch->loads);
+}
+
+bool watch_is_at_rest(const struct watch *watch)
+{
+    return loads_are_gone(watch->loads);
+}
+
 void watch_judge_end(struct watch *watch)
 {
+    loads_judge_rest(watch->loads);
     promises_judge_refusals(watch->promises);
+    for (uint32_t i = 0; i < watch->count; i++)
+        if (watch->files[i]) files_judge(watch->files[i]);
 }
 
 struct watch *watch_create(struct world *world, struct sim_net *net, struct daemon *daemons, uint32_t count)
@@ -204,9 +244,11 @@ struct watch *watch_create(struct world *world, struct sim_net *net, struct daem
     watch->daemons = daemons;
     watch->count = count;
     watch->promises = promises_create(world, net, daemons, count);
+    watch->loads = loads_create(world, daemons, count);
     for (uint32_t i = 0; i < count; i++) {
         struct watched_disk *disk = &watch->disks[i];
-        *disk = (struct watched_disk){{disk_synced, NULL, disk}, watch, i};
+        *disk = (struct watched_disk){{disk_synced, disk_unlinking, disk}, watch, i};
+        if (daemons[i].kind == &KIND_NODED) watch->files[i] = files_create(world, &daemons[i]);
         sim_disk_watch(daemons[i].disk, &disk->hooks);
     }
     world_event_init(&watch->event, world, watch_event);
@@ -217,8 +259,11 @@ struct watch *watch_create(struct world *world, struct sim_net *net, struct daem
 void watch_destroy(struct watch *watch)
 {
     world_event_cancel(&watch->event);
-    for (uint32_t i = 0; i < watch->count; i++)
+    for (uint32_t i = 0; i < watch->count; i++) {
         sim_disk_watch(watch->daemons[i].disk, NULL);
+        if (watch->files[i]) files_destroy(watch->files[i]);
+    }
+    loads_destroy(watch->loads);
     promises_destroy(watch->promises);
     map_free(&watch->leaders);
     buffer_free(&watch->committed);

@@ -22,7 +22,13 @@ struct watch *watch_create(struct world *world, struct sim_net *net, struct daem
 void watch_destroy(struct watch *watch);
 /* The daemon is about to start. */
 void watch_daemon_starts(struct watch *watch, uint32_t daemon);
-/* Users have stopped, and everything was read: what must be true then. */
+/* All faults are long over. */
+void watch_calm(struct watch *watch);
+/* Users have stopped: what was under way ends now. */
+void watch_rest(struct watch *watch);
+/* Everything has. */
+bool watch_is_at_rest(const struct watch *watch);
+/* What must be true at the end of a run. */
 void watch_judge_end(struct watch *watch);
 
 #endif
