@@ -14,6 +14,7 @@
 struct backend;
 struct disk_request;
 struct reactor;
+struct watch;
 
 struct backend_ops {
     const char *name; /* "uring", "uv", "sim" */
@@ -30,6 +31,10 @@ struct backend_ops {
     void (*destroy)(struct backend *backend);
     /* Polls readable when a turn is due, for callers with a loop of their own. NULL: there is none. */
     int (*fd)(struct backend *backend);
+    /* Takes note of watch->wanted; calls watch->ready from inside poll only. NULL, both: it watches no descriptors. */
+    void (*watch)(struct backend *backend, struct watch *watch);
+    /* Forgets the watch, which has a slot. */
+    void (*unwatch)(struct backend *backend, struct watch *watch);
 };
 
 struct backend {

@@ -10,6 +10,7 @@
 #include "common/runtime/disk.h"
 #include "common/runtime/fibers.h"
 #include "common/runtime/timers.h"
+#include "common/runtime/watch.h"
 
 /* What one turn does at most of each kind, so that mail, disk and timers are never kept waiting for long. */
 enum { TURN_RUNS_MAX = 1024, TURN_TIMERS_MAX = 1024 };
@@ -23,6 +24,7 @@ struct reactor {
     int64_t wall_us;
     struct list ready; /* tasks and woken fibers, in the order in which they became ready */
     struct list last;  /* tasks for the end of the turn */
+    struct list sends; /* tasks for the very end */
     struct timers timers;
     struct fibers *fibers;
     struct prng prng;
@@ -46,6 +48,7 @@ struct reactor *reactor_create(struct env *env, const char *name, unsigned index
     reactor->wall_us = env_wall_us(env);
     list_init(&reactor->ready);
     list_init(&reactor->last);
+    list_init(&reactor->sends);
     timers_init(&reactor->timers);
     reactor->fibers = fibers_create(reactor, env->guarded_stacks);
     env_entropy(env, &seed, sizeof seed);
@@ -119,11 +122,11 @@ static void run_ready(struct reactor *reactor)
     }
 }
 
-static void run_last(struct reactor *reactor)
+static void run_all(struct list *queue)
 {
     struct list due, *node;
     list_init(&due);
-    list_splice_back(&due, &reactor->last);
+    list_splice_back(&due, queue);
     while ((node = list_pop_front(&due)) != NULL) {
         struct task *task = CONTAINER_OF(node, struct task, link);
         task->run(task);
@@ -132,7 +135,8 @@ static void run_last(struct reactor *reactor)
 
 static uint64_t next_wake(struct reactor *reactor)
 {
-    if (!list_is_empty(&reactor->ready) || !list_is_empty(&reactor->last)) return reactor->now_ns;
+    if (!list_is_empty(&reactor->ready) || !list_is_empty(&reactor->last) || !list_is_empty(&reactor->sends))
+        return reactor->now_ns;
     struct timer *timer = timers_first(&reactor->timers);
     if (timer && timer->at_ns <= reactor->now_ns) return reactor->now_ns;
     /* First asleep, then look: a sender first posts, then looks whether we are asleep. */
@@ -157,7 +161,8 @@ uint64_t reactor_turn(struct reactor *reactor)
     reactor->backend->ops->poll(reactor->backend);
     fire_timers(reactor);
     run_ready(reactor);
-    run_last(reactor);
+    run_all(&reactor->last);
+    run_all(&reactor->sends);
     reactor->in_turn = false;
     return next_wake(reactor);
 }
@@ -283,6 +288,11 @@ void reactor_defer_last(struct reactor *reactor, struct task *task)
     defer(reactor, &reactor->last, task);
 }
 
+void reactor_defer_send(struct reactor *reactor, struct task *task)
+{
+    defer(reactor, &reactor->sends, task);
+}
+
 void reactor_post(struct reactor *to, struct mail *mail)
 {
     mail->next = atomic_load_explicit(&to->posted, memory_order_relaxed);
@@ -305,6 +315,21 @@ void reactor_disk_done(struct reactor *reactor, struct disk_request *request)
     CHECK(reactor->in_turn && reactor->disk_inflight > 0);
     reactor->disk_inflight--;
     request->done(request);
+}
+
+void reactor_watch(struct reactor *reactor, struct watch *watch, unsigned wanted)
+{
+    CHECK(reactor->backend->ops->watch && (wanted & ~(unsigned)(WATCH_READ | WATCH_WRITE)) == 0);
+    watch->wanted = wanted;
+    reactor->backend->ops->watch(reactor->backend, watch);
+    nudge(reactor);
+}
+
+void reactor_unwatch(struct reactor *reactor, struct watch *watch)
+{
+    watch->wanted = 0;
+    if (watch->slot) reactor->backend->ops->unwatch(reactor->backend, watch);
+    CHECK(watch->slot == NULL);
 }
 
 uint32_t reactor_disk_inflight(const struct reactor *reactor)

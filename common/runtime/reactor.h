@@ -6,7 +6,8 @@
  * called on the reactor's own thread, except reactor_post, reactor_wake and reactor_stop.
  *
  * Order inside a turn: clocks are read once; mail; disk completions; due timers; then tasks and woken fibers until none
- * is left (a bounded number, the rest in the next turn); then *last tasks*, where batches are closed and sent.
+ * is left (a bounded number, the rest in the next turn); then *last tasks*, where batches are closed; then *send
+ * tasks*, where what they and all others left behind is handed to the kernel.
  */
 #ifndef TRILLIUM_COMMON_RUNTIME_REACTOR_H
 #define TRILLIUM_COMMON_RUNTIME_REACTOR_H
@@ -85,6 +86,9 @@ static inline void task_init(struct task *task, void (*run)(struct task *task))
 void reactor_defer(struct reactor *reactor, struct task *task);
 /* As reactor_defer, but after everything else of this turn: for closing batches. */
 void reactor_defer_last(struct reactor *reactor, struct task *task);
+/* As reactor_defer, but after the last tasks of this turn, also when called from one of them: for system calls that
+   take all that a turn has brought. */
+void reactor_defer_send(struct reactor *reactor, struct task *task);
 static inline void task_cancel(struct task *task)
 {
     list_remove(&task->link);

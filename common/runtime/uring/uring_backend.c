@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,9 +20,12 @@
 #include "common/runtime/posix/helper.h"
 #include "common/runtime/posix/posix_disk.h"
 #include "common/runtime/reactor.h"
+#include "common/runtime/watch.h"
 
-/* Every slot has at most one entry in the submission queue, and the wake has one more, so that it never overflows. */
-enum { SUBMISSIONS = 512, COMPLETIONS = 2 * SUBMISSIONS, SLOTS_MAX = SUBMISSIONS - 1, NS_PER_S = 1000000000 };
+/* Every slot of the disk has at most one entry in the submission queue, and the wake has one more; watches take what
+   is left, and wait when nothing is: so it never overflows. */
+enum { SUBMISSIONS = 1024, COMPLETIONS = 2 * SUBMISSIONS, SLOTS_MAX = 511, NS_PER_S = 1000000000 };
+_Static_assert(SLOTS_MAX + 1 < SUBMISSIONS, "watches have room too");
 
 /* A request in the ring. */
 struct slot {
@@ -31,6 +35,18 @@ struct slot {
     bool not_direct; /* an open is tried again without O_DIRECT */
     struct statx stat;
 };
+
+/* A watched descriptor, asked for once at a time: whether it is ready is looked at anew when it is asked for. It
+   outlives its watch until the kernel has let go of it. */
+struct watch_slot {
+    struct list link;    /* asking, or nothing */
+    struct watch *watch; /* NULL: forgotten */
+    int fd;
+    unsigned asked; /* of the kernel; 0: it has nothing of this */
+    bool withdrawn; /* the kernel was told to forget it */
+};
+/* Completions say whose they are by an address; that of a watch has this bit. */
+#define WATCH_MARK ((uintptr_t)1)
 
 struct uring_backend {
     struct backend backend;
@@ -45,6 +61,8 @@ struct uring_backend {
     uint32_t slots;      /* exist */
     struct list idle;    /* slots */
     struct list waiting; /* requests for which there was no slot */
+    struct list asking;  /* watch slots whose wish the kernel does not know yet */
+    struct list told;    /* watch slots whose wish it knows */
 };
 
 static struct uring_backend *of(struct backend *backend)
@@ -78,7 +96,8 @@ static bool has_all_operations(struct io_uring *ring, char why[URING_WHY_BYTES])
     } needed[] = {{IORING_OP_READ, "read"}, {IORING_OP_WRITE, "write"}, {IORING_OP_FSYNC, "fsync"},
         {IORING_OP_OPENAT, "openat"}, {IORING_OP_CLOSE, "close"}, {IORING_OP_STATX, "statx"},
         {IORING_OP_FALLOCATE, "fallocate"}, {IORING_OP_RENAMEAT, "renameat"}, {IORING_OP_UNLINKAT, "unlinkat"},
-        {IORING_OP_MKDIRAT, "mkdirat"}, {IORING_OP_LINKAT, "linkat"}};
+        {IORING_OP_MKDIRAT, "mkdirat"}, {IORING_OP_LINKAT, "linkat"}, {IORING_OP_POLL_ADD, "poll"},
+        {IORING_OP_POLL_REMOVE, "poll_remove"}};
     if (!(ring->features & IORING_FEAT_EXT_ARG) || !(ring->features & IORING_FEAT_NODROP)) {
         snprintf(why, URING_WHY_BYTES, "the kernel's io_uring is too old");
         return false;
@@ -298,8 +317,102 @@ static void check_enter(int result)
     CHECK(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ETIME);
 }
 
+/* ---- watches ---- */
+
+static void slot_free(struct watch_slot *slot)
+{
+    list_remove(&slot->link);
+    mem_free(slot);
+}
+
+/* The kernel has nothing of it, or what it has is not what is wanted. */
+static void prepare_watch(struct uring_backend *backend, struct watch_slot *slot)
+{
+    unsigned wanted = slot->watch ? slot->watch->wanted : 0;
+    uint64_t mark = (uintptr_t)slot | WATCH_MARK;
+    if (slot->asked == 0 && wanted) {
+        struct io_uring_sqe *entry = next_entry(backend);
+        unsigned events = (wanted & WATCH_READ ? POLLIN : 0u) | (wanted & WATCH_WRITE ? POLLOUT : 0u);
+        io_uring_prep_poll_add(entry, slot->fd, events);
+        io_uring_sqe_set_data64(entry, mark);
+        slot->asked = wanted;
+    } else if (slot->asked && slot->asked != wanted && !slot->withdrawn) {
+        struct io_uring_sqe *entry = next_entry(backend);
+        io_uring_prep_poll_remove(entry, mark);
+        io_uring_sqe_set_data64(entry, 0); /* its own completion is not looked at */
+        slot->withdrawn = true;
+    }
+}
+
+/* True when all wishes are in the submission queue. */
+static bool prepare_watches(struct uring_backend *backend)
+{
+    struct list *node;
+    while (!list_is_empty(&backend->asking)) {
+        if (io_uring_sq_space_left(&backend->ring) <= SLOTS_MAX + 1) return false;
+        node = list_pop_front(&backend->asking);
+        struct watch_slot *slot = CONTAINER_OF(node, struct watch_slot, link);
+        if (slot->watch == NULL && slot->asked == 0) {
+            slot_free(slot);
+            continue;
+        }
+        list_push_back(&backend->told, &slot->link);
+        prepare_watch(backend, slot);
+    }
+    return true;
+}
+
+static void ask_for(struct uring_backend *backend, struct watch_slot *slot)
+{
+    list_remove(&slot->link);
+    list_push_back(&backend->asking, &slot->link);
+}
+
+static void uring_watch(struct backend *base, struct watch *watch)
+{
+    struct uring_backend *backend = of(base);
+    if (watch->slot == NULL) {
+        watch->slot = mem_zalloc(sizeof *watch->slot);
+        watch->slot->watch = watch;
+        watch->slot->fd = watch->fd;
+        list_init(&watch->slot->link);
+    }
+    if (watch->slot->asked != watch->wanted) ask_for(backend, watch->slot);
+}
+
+static void uring_unwatch(struct backend *base, struct watch *watch)
+{
+    struct watch_slot *slot = watch->slot;
+    slot->watch = NULL;
+    watch->slot = NULL;
+    ask_for(of(base), slot);
+}
+
+static void watch_told(struct uring_backend *backend, struct watch_slot *slot, int result)
+{
+    struct watch *watch = slot->watch;
+    slot->asked = 0;
+    slot->withdrawn = false;
+    ask_for(backend, slot);
+    if (watch == NULL || result == -ECANCELED) return;
+    unsigned events = WATCH_READ | WATCH_WRITE;
+    if (result >= 0 && !(result & (POLLERR | POLLHUP)))
+        events = (result & POLLIN ? WATCH_READ : 0u) | (result & POLLOUT ? WATCH_WRITE : 0u);
+    events &= watch->wanted;
+    if (events) watch->ready(watch, events);
+}
+
+static void submit_watches(struct uring_backend *backend)
+{
+    while (!prepare_watches(backend)) {
+        check_enter(io_uring_submit(&backend->ring));
+        if (io_uring_sq_space_left(&backend->ring) <= SLOTS_MAX + 1) return; /* with the next turn */
+    }
+}
+
 static void ask_kernel(struct uring_backend *backend)
 {
+    submit_watches(backend);
     unsigned flags = IO_URING_READ_ONCE(*backend->ring.sq.kflags);
     bool pending = flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
     if (io_uring_sq_ready(&backend->ring))
@@ -316,13 +429,15 @@ static void uring_poll(struct backend *base)
     ask_kernel(backend);
     struct io_uring_cqe *completion;
     for (unsigned i = 0; i < COMPLETIONS && io_uring_peek_cqe(&backend->ring, &completion) == 0; i++) {
-        void *mark = io_uring_cqe_get_data(completion);
+        uintptr_t mark = (uintptr_t)io_uring_cqe_get_data64(completion);
         int result = completion->res;
         io_uring_cqe_seen(&backend->ring, completion);
-        if (mark == &backend->wake_value)
+        if (mark == (uintptr_t)&backend->wake_value)
             listen_for_wakes(backend);
-        else
-            complete(backend, mark, result);
+        else if (mark & WATCH_MARK)
+            watch_told(backend, (struct watch_slot *)(mark & ~WATCH_MARK), result);
+        else if (mark)
+            complete(backend, (struct slot *)mark, result);
     }
     struct list done, *node;
     list_init(&done);
@@ -342,6 +457,7 @@ static void uring_wait(struct backend *base, uint64_t until_ns)
     struct uring_backend *backend = of(base);
     struct io_uring_cqe *completion;
     enable(backend);
+    submit_watches(backend);
     backend->looked = true;
     if (until_ns == REACTOR_NEVER) {
         check_enter(io_uring_submit_and_wait(&backend->ring, 1));
@@ -385,11 +501,14 @@ static void uring_destroy(struct backend *base)
         backend->slots--;
     }
     CHECK(backend->slots == 0);
+    list_splice_back(&backend->asking, &backend->told);
+    while ((node = list_pop_front(&backend->asking)) != NULL)
+        mem_free(CONTAINER_OF(node, struct watch_slot, link));
     mem_free(backend);
 }
 
 static const struct backend_ops uring_ops = {
-    "uring", uring_submit, uring_poll, uring_wait, uring_wake, uring_destroy, NULL};
+    "uring", uring_submit, uring_poll, uring_wait, uring_wake, uring_destroy, NULL, uring_watch, uring_unwatch};
 
 struct backend *uring_backend_create(struct reactor *reactor, int root_fd)
 {
@@ -399,6 +518,8 @@ struct backend *uring_backend_create(struct reactor *reactor, int root_fd)
     backend->root_fd = root_fd;
     list_init(&backend->idle);
     list_init(&backend->waiting);
+    list_init(&backend->asking);
+    list_init(&backend->told);
     backend->wake_fd = eventfd(0, EFD_CLOEXEC);
     CHECK(backend->wake_fd >= 0);
     CHECK(open_ring(&backend->ring) == 0);

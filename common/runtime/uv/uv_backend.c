@@ -12,6 +12,7 @@
 #include "common/runtime/disk.h"
 #include "common/runtime/posix/posix_disk.h"
 #include "common/runtime/reactor.h"
+#include "common/runtime/watch.h"
 
 enum { NS_PER_MS = 1000000 };
 
@@ -28,6 +29,7 @@ struct uv_backend {
     bool looked;      /* the loop ran since the last poll */
     struct list done; /* requests that the pool has finished */
     struct list idle; /* struct work */
+    struct list told; /* struct watch_slot whose descriptors are ready */
 };
 
 /* One request in the thread pool. Reused, so a warm backend allocates nothing. */
@@ -36,6 +38,16 @@ struct work {
     uv_work_t work;
     struct uv_backend *backend;
     struct disk_request *request;
+};
+
+/* One watched descriptor; outlives its watch until libuv has let go of it. */
+struct watch_slot {
+    struct list link; /* told */
+    uv_poll_t poll;
+    struct uv_backend *backend;
+    struct watch *watch; /* NULL: forgotten */
+    unsigned asked;      /* of libuv */
+    unsigned events;     /* ready and not yet delivered */
 };
 
 static struct uv_backend *of(struct backend *backend)
@@ -83,6 +95,74 @@ static void uv_submit(struct backend *base, struct disk_request *request)
     CHECK(uv_queue_work(&backend->loop, &work->work, in_pool, after_pool) == 0);
 }
 
+/* Inside the loop, which also runs between turns: only noted. */
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watch_slot *slot = CONTAINER_OF(poll, struct watch_slot, poll);
+    if (slot->watch == NULL) return;
+    if (status < 0) slot->asked = 0; /* libuv stopped it */
+    if (status < 0 || (events & UV_READABLE)) slot->events |= WATCH_READ;
+    if (status < 0 || (events & UV_WRITABLE)) slot->events |= WATCH_WRITE;
+    if (list_is_empty(&slot->link)) list_push_back(&slot->backend->told, &slot->link);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    mem_free(CONTAINER_OF((uv_poll_t *)(void *)handle, struct watch_slot, poll));
+}
+
+static void ask(struct watch_slot *slot)
+{
+    unsigned wanted = slot->watch->wanted;
+    int events = (wanted & WATCH_READ ? UV_READABLE : 0) | (wanted & WATCH_WRITE ? UV_WRITABLE : 0);
+    if (wanted == slot->asked) return;
+    slot->asked = wanted;
+    if (wanted == 0)
+        CHECK(uv_poll_stop(&slot->poll) == 0);
+    else
+        CHECK(uv_poll_start(&slot->poll, events, on_ready) == 0);
+}
+
+static void uv_watch(struct backend *base, struct watch *watch)
+{
+    struct uv_backend *backend = of(base);
+    if (watch->slot == NULL) {
+        struct watch_slot *slot = mem_zalloc(sizeof *slot);
+        slot->backend = backend;
+        slot->watch = watch;
+        list_init(&slot->link);
+        CHECK(uv_poll_init(&backend->loop, &slot->poll, watch->fd) == 0);
+        watch->slot = slot;
+    }
+    ask(watch->slot);
+}
+
+static void uv_unwatch(struct backend *base, struct watch *watch)
+{
+    (void)base;
+    struct watch_slot *slot = watch->slot;
+    list_remove(&slot->link);
+    slot->watch = NULL;
+    watch->slot = NULL;
+    uv_close((uv_handle_t *)&slot->poll, on_closed);
+}
+
+static void tell_watches(struct uv_backend *backend)
+{
+    struct list due, *node;
+    list_init(&due);
+    list_splice_back(&due, &backend->told);
+    while ((node = list_pop_front(&due)) != NULL) {
+        struct watch_slot *slot = CONTAINER_OF(node, struct watch_slot, link);
+        struct watch *watch = slot->watch;
+        unsigned events = slot->events & watch->wanted;
+        slot->events = 0;
+        if (events) watch->ready(watch, events);
+        /* Once more, if libuv stopped it at an error that its owner lives with. */
+        if (slot->watch) ask(slot);
+    }
+}
+
 static void uv_poll(struct backend *base)
 {
     struct uv_backend *backend = of(base);
@@ -91,12 +171,13 @@ static void uv_poll(struct backend *base)
     struct list *node;
     while ((node = list_pop_front(&backend->done)) != NULL)
         reactor_disk_done(backend->reactor, CONTAINER_OF(node, struct disk_request, link));
+    tell_watches(backend);
 }
 
 static void uv_wait(struct backend *base, uint64_t until_ns)
 {
     struct uv_backend *backend = of(base);
-    if (!list_is_empty(&backend->done)) return;
+    if (!list_is_empty(&backend->done) || !list_is_empty(&backend->told)) return;
     backend->looked = true;
     if (until_ns == REACTOR_NEVER) {
         uv_timer_stop(&backend->timer);
@@ -137,7 +218,8 @@ static int uv_fd(struct backend *base)
     return uv_backend_fd(&of(base)->loop);
 }
 
-static const struct backend_ops uv_ops = {"uv", uv_submit, uv_poll, uv_wait, uv_wake, uv_destroy, uv_fd};
+static const struct backend_ops uv_ops = {
+    "uv", uv_submit, uv_poll, uv_wait, uv_wake, uv_destroy, uv_fd, uv_watch, uv_unwatch};
 
 struct backend *uv_backend_create(struct reactor *reactor, int root_fd)
 {
@@ -147,6 +229,7 @@ struct backend *uv_backend_create(struct reactor *reactor, int root_fd)
     backend->root_fd = root_fd;
     list_init(&backend->done);
     list_init(&backend->idle);
+    list_init(&backend->told);
     CHECK(uv_loop_init(&backend->loop) == 0);
     backend->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(backend->wake_fd >= 0);

@@ -106,6 +106,32 @@ Test(reactor, the_order_in_a_turn_is_mail_timers_tasks_last_tasks)
     cr_assert_str_eq(trace, "abcd");
 }
 
+static void note_and_send(struct task *task)
+{
+    run_task(task);
+    reactor_defer_send(fake.reactor, &c.task);
+}
+
+Test(reactor, send_tasks_run_at_the_end_of_the_turn_that_caused_them)
+{
+    a.task.run = note_and_send;
+    reactor_defer_send(fake.reactor, &d.task);
+    reactor_defer_last(fake.reactor, &a.task);
+    reactor_defer(fake.reactor, &b.task);
+    reactor_turn(fake.reactor);
+    cr_assert_str_eq(trace, "badc");
+}
+
+Test(reactor, a_send_task_deferred_from_a_send_task_runs_in_the_next_turn)
+{
+    a.task.run = note_and_send;
+    reactor_defer_send(fake.reactor, &a.task);
+    cr_assert_eq(reactor_turn(fake.reactor), reactor_now_ns(fake.reactor));
+    cr_assert_str_eq(trace, "a");
+    reactor_turn(fake.reactor);
+    cr_assert_str_eq(trace, "ac");
+}
+
 Test(reactor, mail_keeps_its_order)
 {
     reactor_post(fake.reactor, &b.mail);
