@@ -32,7 +32,7 @@ static void send_entry(struct rpc_session *session, const struct frame_entry *en
 {
     struct rpc *rpc = session->rpc;
     uint32_t size = FRAME_HEADER_BYTES + frame_entry_size(false, (uint32_t)entry->body.size);
-    struct link_buffer *buffer = link_buffer_create(rpc->net, size);
+    struct link_buffer *buffer = link_buffer_create(session->net, size);
     buffer->size = size;
     uint8_t *at = frame_entry_write(buffer->data + FRAME_HEADER_BYTES, entry);
     rpc_body_write(body, at, (uint32_t)entry->body.size);

@@ -28,7 +28,9 @@ struct rpc *rpc_create(const struct rpc_options *options)
 {
     struct rpc *rpc = mem_zalloc(sizeof *rpc);
     rpc->reactor = options->reactor;
-    rpc->net = reactor_env(options->reactor)->net;
+    struct env *env = reactor_env(options->reactor);
+    rpc->net = env->net;
+    rpc->listen_net = env->listen_net ? env->listen_net : env->net;
     CHECK(rpc->net && options->self.role != RPC_ROLE_NONE);
     rpc->self = options->self;
     rpc->refresh = options->refresh;
@@ -91,7 +93,7 @@ void rpc_sight(const struct rpc *rpc, struct rpc_sight *out)
 
 static void listener_destroy(struct rpc_listener *listener)
 {
-    link_close(listener->rpc->net, listener->end);
+    link_close(listener->rpc->listen_net, listener->end);
     list_remove(&listener->link);
     mem_free(listener->address);
     mem_free(listener);
@@ -347,7 +349,7 @@ enum status rpc_listen(struct rpc *rpc, const struct rpc_listen_options *options
     struct link_options link = {
         .frame_bytes_max = frame_bytes_max(options->kind), .pipes_max = listener->options.pipes_max};
     enum status status =
-        link_open(rpc->net, rpc->reactor, listener->address, &link, &LISTENER_HANDLER, listener, &listener->end);
+        link_open(rpc->listen_net, rpc->reactor, listener->address, &link, &LISTENER_HANDLER, listener, &listener->end);
     if (status != STATUS_OK) {
         mem_free(listener->address);
         mem_free(listener);

@@ -27,10 +27,10 @@ struct serving {
     struct timer late; /* plain clients get an answer in any case */
 };
 
-struct rpc_held *rpc_held_create(struct rpc *rpc, struct link_buffer *buffer)
+struct rpc_held *rpc_held_create(struct net *net, struct link_buffer *buffer)
 {
     struct rpc_held *held = mem_alloc(sizeof *held);
-    *held = (struct rpc_held){.net = rpc->net, .buffer = buffer, .references = 1};
+    *held = (struct rpc_held){.net = net, .buffer = buffer, .references = 1};
     return held;
 }
 
@@ -167,7 +167,7 @@ static void send_plain(struct rpc_session *session, uint64_t reply_to)
     uint16_t count = 0;
     struct link_buffer *buffer;
     if (rpc_lane_is_empty(&session->answers)) {
-        buffer = link_buffer_create(session->rpc->net, FRAME_HEADER_BYTES);
+        buffer = link_buffer_create(session->net, FRAME_HEADER_BYTES);
         buffer->size = FRAME_HEADER_BYTES;
     } else {
         buffer = rpc_lane_take(&session->answers, &count);

@@ -112,7 +112,7 @@ static void send_frame(struct rpc_session *session, struct link_buffer *buffer, 
    four acknowledgements a window, a ping every 3 s, one goodbye. */
 static void send_empty(struct rpc_session *session, uint8_t flags)
 {
-    struct link_buffer *buffer = link_buffer_create(session->rpc->net, FRAME_HEADER_BYTES);
+    struct link_buffer *buffer = link_buffer_create(session->net, FRAME_HEADER_BYTES);
     buffer->size = FRAME_HEADER_BYTES;
     send_frame(session, buffer, 0, flags);
 }
@@ -146,7 +146,7 @@ static void flush_calls(struct rpc_session *session)
         if (count > 0)
             send_frame(session, buffer, count, 0);
         else
-            link_buffer_free(session->rpc->net, buffer);
+            link_buffer_free(session->net, buffer);
     }
 }
 
@@ -186,6 +186,7 @@ struct rpc_session *rpc_session_create(
     CHECK(!peer != !listener);
     struct rpc_session *session = mem_zalloc(sizeof *session);
     session->rpc = rpc;
+    session->net = peer ? rpc->net : rpc->listen_net;
     session->pipe = pipe;
     session->peer = peer;
     session->listener = listener;
@@ -195,8 +196,8 @@ struct rpc_session *rpc_session_create(
     session->peer_frame_max = session->kind == RPC_CLIENT ? FRAME_BYTES_MAX_CLIENT : FRAME_BYTES_MAX;
     snprintf(session->remote, sizeof session->remote, "%s", pipe->remote ? pipe->remote : "");
     rpc_window_init(&session->window, session->kind == RPC_CLIENT ? LINK_WINDOW_BYTES_CLIENT : LINK_WINDOW_BYTES);
-    rpc_lane_init(&session->calls, rpc->net, session->peer_frame_max / 2);
-    rpc_lane_init(&session->answers, rpc->net, session->peer_frame_max / 2);
+    rpc_lane_init(&session->calls, session->net, session->peer_frame_max / 2);
+    rpc_lane_init(&session->answers, session->net, session->peer_frame_max / 2);
     list_init(&session->requests);
     task_init(&session->flush, on_flush);
     timer_init(&session->timer, rpc->reactor, on_timer);
@@ -479,14 +480,14 @@ void rpc_session_frame(struct rpc_session *session, struct link_buffer *buffer)
     struct rpc *rpc = session->rpc;
     session->heard_ns = now_ns(session);
     if (session->state == RPC_SESSION_LAME) {
-        link_buffer_free(rpc->net, buffer);
+        link_buffer_free(session->net, buffer);
         return;
     }
     struct bytes frame = bytes_of(buffer->data, buffer->size);
     struct frame_header header;
     enum frame_fault fault = frame_check(frame, &header);
     if (fault != FRAME_FINE) {
-        link_buffer_free(rpc->net, buffer);
+        link_buffer_free(session->net, buffer);
         rpc_session_end(session, RPC_END_MALFORMED, frame_fault_text(fault));
         return;
     }
@@ -496,7 +497,7 @@ void rpc_session_frame(struct rpc_session *session, struct link_buffer *buffer)
         rpc->counters.empties_received++;
     rpc->counters.bytes_received += frame.size;
     session->peer_wall_us = header.sender_wall_us;
-    struct rpc_held *held = rpc_held_create(rpc, buffer);
+    struct rpc_held *held = rpc_held_create(session->net, buffer);
     if (header.flags & FRAME_ONE_ANSWER || session->state == RPC_SESSION_PLAIN) {
         if (header.flags & FRAME_ONE_ANSWER)
             take_plain(session, &header, frame, held);

@@ -69,6 +69,7 @@ struct rpc_slot {
 struct rpc_session {
     struct list link; /* rpc->sessions */
     struct rpc *rpc;
+    struct net *net;               /* of its pipe; makes and frees its frames */
     struct link_pipe *pipe;        /* NULL when gone */
     struct rpc_peer *peer;         /* the dialer's side; NULL when it was destroyed */
     struct rpc_listener *listener; /* the listener's side */
@@ -108,7 +109,7 @@ struct rpc_session {
 
 struct rpc {
     struct reactor *reactor;
-    struct net *net;
+    struct net *net, *listen_net; /* for peers, for listeners */
     struct rpc_info self;
     void (*refresh)(void *context, struct rpc_info *self);
     void *context;
@@ -207,7 +208,7 @@ void rpc_calls_end(struct rpc_session *session, enum status status, bool only_un
 /* ---- serve.c ---- */
 
 struct rpc_held; /* a received frame that requests point into */
-struct rpc_held *rpc_held_create(struct rpc *rpc, struct link_buffer *buffer);
+struct rpc_held *rpc_held_create(struct net *net, struct link_buffer *buffer);
 void rpc_held_release(struct rpc_held *held);
 /* False: a violation, end the session. */
 bool rpc_serve_call(struct rpc_session *session, const struct frame_entry *entry, const struct frame_header *header,

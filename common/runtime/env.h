@@ -36,10 +36,11 @@ struct env_ops {
 
 struct env {
     const struct env_ops *ops;
-    struct net *net;     /* the link door (net.h) */
-    struct log *log;     /* may be NULL */
-    bool guarded_stacks; /* fiber stacks get a guard page (real); the simulator checks a canary instead */
-    const char *name;    /* "node1"; for logs and thread names */
+    struct net *net;        /* the link door (net.h) */
+    struct net *listen_net; /* the backend that opens listeners; NULL: net opens them too */
+    struct log *log;        /* may be NULL */
+    bool guarded_stacks;    /* fiber stacks get a guard page (real); the simulator checks a canary instead */
+    const char *name;       /* "node1"; for logs and thread names */
 };
 
 static inline uint64_t env_mono_ns(struct env *env)

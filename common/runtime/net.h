@@ -6,7 +6,7 @@
  * (again after 100 ms to 2 s). On one pipe frames arrive in order and at most once while it is up; when it goes down,
  * whatever was on its way is lost. Handlers run on the reactor that opened the end. Nothing here blocks.
  *
- * Two backends: nng (common/rpc/nng) and the simulator's.
+ * Three backends: nng (common/rpc/nng), listeners on the reactor itself (common/rpc/sp), and the simulator's.
  */
 #ifndef TRILLIUM_COMMON_RUNTIME_NET_H
 #define TRILLIUM_COMMON_RUNTIME_NET_H
@@ -95,7 +95,8 @@ static inline void link_send(struct link_pipe *pipe, struct link_buffer *buffer)
     pipe->ops->send(pipe, buffer);
 }
 
-/* Ends one pipe; down follows. Only for pipes that are quiet (nng's reaper: docs/protocols/link.md). */
+/* Ends one pipe; down follows. Only for pipes that are quiet (nng's reaper: docs/protocols/link.md; the others do not
+   mind). */
 static inline void link_pipe_close(struct link_pipe *pipe)
 {
     pipe->ops->pipe_close(pipe);

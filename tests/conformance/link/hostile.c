@@ -1,6 +1,7 @@
 /*
- * rpc over real nng: load with resets in the middle, and peers that are not ours: silent ones, half frames, garbage,
- * frames above the limit, a plain REQ client. One thread turns both endpoints; nng's threads work beside it.
+ * rpc over the real link door, its listeners nng's or our own: load with resets in the middle, and peers that are not
+ * ours: silent ones, half frames, garbage, frames above the limit, more than may be, plain REQ clients. One thread
+ * turns both endpoints; nng's threads work beside it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,17 +19,28 @@
 #include "common/rpc/frame.h"
 #include "common/rpc/nng/link_nng.h"
 #include "common/rpc/rpc.h"
+#include "common/rpc/sp/link_sp.h"
+#include "common/runtime/uring/uring_backend.h"
 
 enum { ECHO = METHOD_REPLICA_WRITE, FLIGHT = 300, CALLS = 20000, PATIENCE_MS = 15000 };
 
-static unsigned passed, failed;
+/* Who listens, on which reactor. */
+struct place {
+    const char *name;
+    bool sp;
+    enum env_backend backend;
+};
+static const struct place PLACES[] = {
+    {"nng", false, ENV_BACKEND_UV}, {"sp on uv", true, ENV_BACKEND_UV}, {"sp on uring", true, ENV_BACKEND_URING}};
+
+static const struct place *place;
 static const char *name;
 static bool ok;
 
 #define EXPECT(condition)                                                                                              \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            printf("rpc(nng): %s: line %d: expected %s\n", name, __LINE__, #condition);                                \
+            printf("rpc(%s): %s: line %d: expected %s\n", place->name, name, __LINE__, #condition);                    \
             ok = false;                                                                                                \
         }                                                                                                              \
     } while (0)
@@ -42,6 +54,27 @@ static struct rpc *server, *client;
 static struct rpc_listener *listener, *client_port;
 static struct rpc_peer *peer;
 static char address[64];
+
+static uint16_t port_of(const struct rpc_listener *of)
+{
+    const struct link_end *at = rpc_listener_end(of);
+    return place->sp ? link_sp_port(at) : link_nng_port(at);
+}
+
+/* Pipes of both sides that are there still. */
+static uint64_t pipes_left(void)
+{
+    struct link_nng_counters nng = link_nng_counters(env->net);
+    uint64_t left = nng.pipes_added - nng.pipes_removed;
+    if (!place->sp) return left;
+    struct link_sp_counters sp = link_sp_counters(env->listen_net);
+    return left + sp.pipes_added - sp.pipes_down;
+}
+
+static uint64_t pipes_full(void)
+{
+    return place->sp ? link_sp_counters(env->listen_net).pipes_full : link_nng_counters(env->net).pipes_full;
+}
 
 static void echo(void *context, struct rpc_request *request)
 {
@@ -70,7 +103,7 @@ static void step(void)
         while (!(holds_ = (condition)) && now_ms() < until_)                                                           \
             step();                                                                                                    \
         if (!holds_) {                                                                                                 \
-            printf("rpc(nng): %s: line %d: awaited %s\n", name, __LINE__, #condition);                                 \
+            printf("rpc(%s): %s: line %d: awaited %s\n", place->name, name, __LINE__, #condition);                     \
             ok = false;                                                                                                \
         }                                                                                                              \
     } while (0)
@@ -85,10 +118,11 @@ static void dial(void)
 static void begin(void)
 {
     char why[ENV_WHY_BYTES];
-    struct env_real_options real_options = {.name = "rpc", .backend = ENV_BACKEND_UV};
+    struct env_real_options real_options = {.name = "rpc", .backend = place->backend};
     CHECK(env_real_open(&real_options, &real, why) == STATUS_OK);
     env = env_real_env(real);
     env->net = link_nng_create(env);
+    if (place->sp) env->listen_net = link_sp_create(env);
     for (unsigned i = 0; i < 2; i++)
         reactors[i] = reactor_create(env, i ? "client" : "server", i);
     struct rpc_options options = {.reactor = reactors[0], .self = {.role = RPC_ROLE_NODE, .instance = {1}}};
@@ -101,7 +135,7 @@ static void begin(void)
     listen.kind = RPC_CLIENT;
     listen.pipes_max = 16;
     CHECK(rpc_listen(server, &listen, &client_port) == STATUS_OK);
-    snprintf(address, sizeof address, "127.0.0.1:%u", link_nng_port(rpc_listener_end(listener)));
+    snprintf(address, sizeof address, "127.0.0.1:%u", port_of(listener));
 }
 
 static void on_goodbye(void *context)
@@ -121,6 +155,7 @@ static void end(void)
         reactor_turn(reactors[i]);
         reactor_destroy(reactors[i]);
     }
+    if (env->listen_net) link_sp_destroy(env->listen_net);
     link_nng_destroy(env->net);
     env_real_close(real);
 }
@@ -192,8 +227,8 @@ static void every_call_ends_once_when_its_peer_is_dropped_under_load(void)
     AWAIT(in_flight == 0);
     EXPECT(done_ok + done_lost + done_unavailable == started && done_other == 0);
     EXPECT(done_lost > 0);
-    /* nng's reaper is alive: all pipes but the newest are gone. */
-    AWAIT(link_nng_counters(env->net).pipes_added == link_nng_counters(env->net).pipes_removed + 2);
+    /* nng's reaper is alive: all pipes but the newest, with its two sides, are gone. */
+    AWAIT(pipes_left() == 2);
 }
 
 /* ---- hostile peers ---- */
@@ -201,7 +236,7 @@ static void every_call_ends_once_when_its_peer_is_dropped_under_load(void)
 static int connect_raw(struct rpc_listener *to)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(link_nng_port(rpc_listener_end(to)))};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port_of(to))};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
     CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0);
@@ -307,16 +342,16 @@ static void what_does_not_speak_sp_hurts_nobody(void)
 static void pipes_above_the_limit_are_refused(void)
 {
     int fds[20], closed = 0;
-    uint64_t before = link_nng_counters(env->net).pipes_full;
+    uint64_t before = pipes_full();
     for (int i = 0; i < 20; i++)
         fds[i] = connect_sp(client_port);
-    AWAIT(link_nng_counters(env->net).pipes_full >= before + 4);
+    AWAIT(pipes_full() >= before + 4);
     for (int i = 0; i < 20; i++) {
         if (is_closed(fds[i])) closed++;
         close(fds[i]);
     }
     EXPECT(closed == 4);
-    AWAIT(link_nng_counters(env->net).pipes_added == link_nng_counters(env->net).pipes_removed + 2);
+    AWAIT(pipes_left() == 2);
 }
 
 static void a_plain_client_gets_its_answer_under_its_own_word(void)
@@ -352,8 +387,8 @@ static void after_all_that_calls_are_answered(void)
     AWAIT(in_flight == 0);
     EXPECT(done_ok == 500);
     EXPECT(rpc_peer_is_up(peer));
-    /* The reaper closed every pipe that was to be closed. */
-    AWAIT(link_nng_counters(env->net).pipes_added == link_nng_counters(env->net).pipes_removed + 2);
+    /* Every pipe that was to be closed is. */
+    AWAIT(pipes_left() == 2);
 }
 
 #define CASE(function)                                                                                                 \
@@ -376,10 +411,13 @@ static const struct {
     CASE(after_all_that_calls_are_answered),
 };
 
-int main(void)
+static unsigned run(const struct place *at)
 {
+    unsigned passed = 0, failed = 0;
+    place = at;
     prng = prng_seeded(1);
     prng_fill(&prng, body, sizeof body);
+    started = done_ok = done_lost = done_unavailable = done_other = 0;
     begin();
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         name = CASES[i].name;
@@ -392,6 +430,20 @@ int main(void)
     }
     name = "goodbye";
     end();
-    printf("rpc(nng): %u passed, %u failed\n", passed, failed);
+    printf("rpc(%s): %u passed, %u failed\n", place->name, passed, failed);
+    return failed;
+}
+
+int main(void)
+{
+    unsigned failed = 0;
+    char why[URING_WHY_BYTES];
+    for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES; i++) {
+        if (PLACES[i].backend == ENV_BACKEND_URING && !uring_is_available(why)) {
+            printf("rpc(%s): 0 passed, 0 failed, %zu skipped: %s\n", PLACES[i].name, sizeof CASES / sizeof *CASES, why);
+            continue;
+        }
+        failed += run(&PLACES[i]);
+    }
     return failed ? 1 : 0;
 }

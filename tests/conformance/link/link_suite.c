@@ -115,7 +115,8 @@ static const struct link_handler HANDLER = {on_up, on_frame, on_down};
 static void act_open(struct reactor *reactor, void *argument)
 {
     struct ear *ear = argument;
-    ear->net = reactor_env(reactor)->net;
+    const struct env *env = reactor_env(reactor);
+    ear->net = !ear->options.dial && env->listen_net ? env->listen_net : env->net;
     ear->opened = link_open(ear->net, reactor, ear->address, &ear->options, &HANDLER, ear, &ear->end);
 }
 

@@ -1,6 +1,7 @@
 /*
- * link_suite: what every backend of the link door (common/runtime/net.h) does in the same way. The suite is run on nng
- * over loopback and on the simulated network; each brings a struct link_place. What nng does beyond the door's promise
+ * link_suite: what every backend of the link door (common/runtime/net.h) does in the same way. The suite is run
+ * over loopback, on nng and on our own listeners with nng's dialers, and on the simulated network; each brings a struct
+ * link_place. What nng does beyond the door's promise
  * is the subject of hostile.c, what happens in failures that of the simulator.
  */
 #ifndef TRILLIUM_TESTS_CONFORMANCE_LINK_LINK_SUITE_H

@@ -1,16 +1,20 @@
-/* The link suite on nng, over loopback and ports that the system chooses. */
+/* The link suite over loopback and ports that the system chooses: nng on both sides, and listeners of our own on either
+   kind of reactor with nng's dialers. */
 #include <poll.h>
 #include <stdio.h>
 
 #include "common/base/check.h"
 #include "common/daemon/env_real.h"
 #include "common/rpc/nng/link_nng.h"
+#include "common/rpc/sp/link_sp.h"
 #include "common/runtime/reactor.h"
+#include "common/runtime/uring/uring_backend.h"
 #include "tests/conformance/link/link_suite.h"
 
 struct real_place {
+    bool sp; /* who listens */
+    enum env_backend backend;
     struct env_real *real;
-    struct net *net;
     struct reactor *reactors[2];
     uint64_t paused_until_ms[2];
 };
@@ -19,11 +23,11 @@ static void place_open(void *context)
 {
     struct real_place *place = context;
     char why[ENV_WHY_BYTES];
-    struct env_real_options options = {.name = "link", .backend = ENV_BACKEND_UV};
+    struct env_real_options options = {.name = "link", .backend = place->backend};
     CHECK(env_real_open(&options, &place->real, why) == STATUS_OK);
     struct env *env = env_real_env(place->real);
-    place->net = link_nng_create(env);
-    env->net = place->net;
+    env->net = link_nng_create(env);
+    if (place->sp) env->listen_net = link_sp_create(env);
     for (int side = 0; side < 2; side++)
         place->reactors[side] = reactor_create(env, side == LINK_LISTENER ? "listener" : "dialer", (unsigned)side);
 }
@@ -31,11 +35,13 @@ static void place_open(void *context)
 static void place_close(void *context)
 {
     struct real_place *place = context;
+    struct env *env = env_real_env(place->real);
     for (int side = 0; side < 2; side++) {
         reactor_turn(place->reactors[side]);
         reactor_destroy(place->reactors[side]);
     }
-    link_nng_destroy(place->net);
+    if (env->listen_net) link_sp_destroy(env->listen_net);
+    link_nng_destroy(env->net);
     env_real_close(place->real);
 }
 
@@ -48,8 +54,8 @@ static void place_call(
 
 static void place_address(void *context, const struct link_end *end, char out[LINK_ADDRESS_BYTES])
 {
-    (void)context;
-    snprintf(out, LINK_ADDRESS_BYTES, "127.0.0.1:%u", link_nng_port(end));
+    struct real_place *place = context;
+    snprintf(out, LINK_ADDRESS_BYTES, "127.0.0.1:%u", place->sp ? link_sp_port(end) : link_nng_port(end));
 }
 
 static uint64_t place_now_ms(void *context)
@@ -72,11 +78,11 @@ static void place_pause(void *context, enum link_side side, uint64_t ms)
     place->paused_until_ms[side] = place_now_ms(context) + ms;
 }
 
-int main(void)
+static unsigned run(const char *name, bool sp, enum env_backend backend)
 {
-    static struct real_place real;
+    struct real_place real = {.sp = sp, .backend = backend};
     struct link_place place = {
-        .name = "nng",
+        .name = name,
         .context = &real,
         .open = place_open,
         .close = place_close,
@@ -87,5 +93,17 @@ int main(void)
         .now_ms = place_now_ms,
         .pause = place_pause,
     };
-    return link_suite_run(&place) ? 1 : 0;
+    return link_suite_run(&place);
+}
+
+int main(void)
+{
+    char why[URING_WHY_BYTES];
+    unsigned failed = run("nng", false, ENV_BACKEND_UV);
+    failed += run("sp on uv", true, ENV_BACKEND_UV);
+    if (uring_is_available(why))
+        failed += run("sp on uring", true, ENV_BACKEND_URING);
+    else
+        printf("link(sp on uring): 0 passed, 0 failed, 12 skipped: %s\n", why);
+    return failed ? 1 : 0;
 }
