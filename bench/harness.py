@@ -18,10 +18,11 @@ class Failed(Exception):
 
 
 class Cluster:
-    def __init__(self, nodes, shards=2, routers=2):
+    def __init__(self, nodes, shards=2, routers=2, settings=()):
         self.dir = tempfile.mkdtemp(prefix="trillium-bench-", dir=os.environ.get("TRILLIUM_BENCH_DIR", "/var/tmp"))
         self.shape = ["--nodes", str(nodes), "--shards", str(shards), "--routers", str(routers)]
         self.nodes = nodes
+        self.settings = " ".join(settings)
         self.pids = {}
 
     def __enter__(self):
@@ -40,7 +41,7 @@ class Cluster:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def dev(self, *arguments, timeout):
-        environment = dict(os.environ, TRILLIUM_BIN=BIN)
+        environment = dict(os.environ, TRILLIUM_BIN=BIN, TRILLIUM_SET=self.settings)
         command = [os.path.join(ROOT, "dev"), *arguments, "--dir", self.dir]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
         if done.returncode != 0:

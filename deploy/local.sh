@@ -197,7 +197,10 @@ daemon_start() {
   conf_write "$name" >"$dir/conf/$name.yaml"
   # Words of an earlier crash are kept once; a running daemon logs to its own, bounded file.
   [ ! -s "$dir/logs/$name.out" ] || mv "$dir/logs/$name.out" "$dir/logs/$name.out.1"
-  setsid "$program" --config "$dir/conf/$name.yaml" </dev/null >"$dir/logs/$name.out" 2>&1 8>&- 9>&- &
+  # TRILLIUM_SET="a.b=c d.e=f" changes settings of all daemons that are started, for comparisons and tests.
+  local setting set=()
+  for setting in ${TRILLIUM_SET:-}; do set+=(--set "$setting"); done
+  setsid "$program" --config "$dir/conf/$name.yaml" "${set[@]}" </dev/null >"$dir/logs/$name.out" 2>&1 8>&- 9>&- &
   pid=$!
   disown "$pid" # the shell says nothing when it is killed
   echo "$pid $(start_of "$pid" || echo 0)" >"$dir/pids/$name"

@@ -11,6 +11,7 @@ struct settings {
     struct uuid cluster_uuid;
     char *cluster_name;
     char *listen_address;
+    char *listen_backend; /* "sp" or "nng" */
     char *log_level;
     char *log_file;        /* "" is standard error */
     int64_t log_bytes_max; /* of log_file; one older file of the same size is kept */
@@ -25,6 +26,9 @@ struct settings {
             "a name for people, shown by msgctl and in logs"},                                                         \
         {"listen.address", CONFIG_STRING, offsetof(struct tag, member.listen_address), "127.0.0.1", 1, 255, NULL,      \
             "the IP address to listen on, and the one that peers are told"},                                           \
+        {"listen.backend", CONFIG_CHOICE, offsetof(struct tag, member.listen_backend), "nng", 0, 0, "sp|nng",          \
+            "who accepts connections: sp is the daemon's own threads, nng those of that library; both speak the "      \
+            "same"},                                                                                                   \
         {"storage.directory", CONFIG_STRING, offsetof(struct tag, member.storage_directory), NULL, 1, 4000, NULL,      \
             "where the daemon keeps its data; used by one process at a time"},                                         \
         {"memory.max", CONFIG_SIZE, offsetof(struct tag, member.memory_max), "512MiB", 16 << 20, INT64_C(1) << 46,     \

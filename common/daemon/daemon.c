@@ -21,6 +21,7 @@
 #include "common/obs/health.h"
 #include "common/obs/http/http.h"
 #include "common/obs/metrics.h"
+#include "common/rpc/sp/link_sp.h"
 #include "common/runtime/reactor.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, NS_PER_MS = 1000000, NAME_BYTES = 320, THREAD_NAME_BYTES = 16 };
@@ -178,6 +179,7 @@ static bool open_env(struct daemon *daemon)
     judge_directory(daemon);
     struct env *env = daemon_env(daemon);
     if (program->net_create) env->net = program->net_create(env);
+    if (env->net && strcmp(common_of(daemon)->listen_backend, "sp") == 0) env->listen_net = link_sp_create(env);
     return true;
 }
 

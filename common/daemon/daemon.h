@@ -44,7 +44,7 @@ struct daemon_program {
     /* Judges whose data directory it is before anything touches it, beyond cluster and format: an error ends the
        process with the sentence in why. NULL: nothing more to judge. */
     enum status (*judge)(const void *settings, const struct identity *identity, char why[ENV_WHY_BYTES]);
-    /* The link door; the env's net from then on. NULL: none. */
+    /* The link door; the env's net from then on, with listeners as listen.backend says. NULL: none. */
     struct net *(*net_create)(struct env *env);
     /* Main thread; reactors exist and do not run yet. Makes the instance and starts its first fibers. An error ends the
        process with the sentence in why. */
