@@ -141,8 +141,8 @@ def delete_all(cluster, nodes):
     purged = cluster.load("--purge", "--channels", CHANNELS, seconds=600, warmup=0)
     msgctl("flush")
     msgctl("compact", "run")
-    left = msgctl("channel", "list", "-o", "json").strip()
-    return dict(on_disk(cluster.dir, nodes), purged=purged, channels_left=len(left.splitlines()))
+    left = json.loads(msgctl("channel", "list", "-o", "json"))["channels"]
+    return dict(on_disk(cluster.dir, nodes), purged=purged, channels_left=len(left))
 
 
 def one_size(nodes, inserts):
