@@ -45,6 +45,7 @@ static void tick(struct timer *timer)
     struct worker *worker = CONTAINER_OF(timer, struct worker, tick);
     const struct coordinator_counters *counters = &worker->coordinator.counters;
     ids_answer_ring_waiters(worker, false);
+    worker->lines = 0;
     show(worker->metrics.flights, worker->coalesce.flights);
     show(worker->metrics.boarded, worker->coalesce.joined);
     show(worker->metrics.mismatches, counters->mismatches);
