@@ -20,7 +20,7 @@ struct router;
 
 struct worker_metrics {
     struct metrics_counter *calls, *failures, *unknown;
-    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions;
+    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions, *abandoned;
     struct histogram *read, *write;
     struct rpc_metrics rpc;
 };

@@ -222,7 +222,7 @@ static void send_read(struct env *env, void *argument)
     call.channel_id = sending->channel;
     call.bound = TRILLIUM__V1__BOUND__BOUND_NEWEST;
     call.limit = 50;
-    call.level = TRILLIUM__V1__LEVEL__LEVEL_QUORUM;
+    call.level = sending->cast->reads_all ? TRILLIUM__V1__LEVEL__LEVEL_ALL : TRILLIUM__V1__LEVEL__LEVEL_QUORUM;
     start(sending->cast, METHOD_MESSAGE_LIST, sending->trace, &call.base);
 }
 

@@ -46,6 +46,7 @@ struct cast {
     struct reactor *client_reactor;
     struct rpc *client_rpc;
     struct rpc_peer *peer;
+    bool reads_all; /* reads are at level ALL, not QUORUM */
     unsigned started, answered;
     enum status last;
 };
