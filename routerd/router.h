@@ -6,6 +6,7 @@
 #define TRILLIUM_ROUTERD_ROUTER_H
 
 #include "common/base/status.h"
+#include "common/rpc/rpc.h"
 #include "common/runtime/host.h"
 #include "routerd/settings.h"
 
@@ -18,5 +19,15 @@ enum status router_create(const struct host *host, const struct routerd_settings
 /* On worker 0's thread. */
 void router_stop(struct router *router);
 void router_destroy(struct router *router);
+
+/* ---- Sight, for the simulator and tests. Between turns of all its reactors. ---- */
+
+struct router_sight {
+    struct rpc_sight rpc;         /* of all workers */
+    uint32_t operations, flights; /* reads and writes under way; keys that somebody flies or boards for */
+    uint32_t parked;              /* of the requests: those that wait for a newer ring */
+};
+
+void router_sight(const struct router *router, struct router_sight *out);
 
 #endif

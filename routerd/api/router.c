@@ -14,7 +14,6 @@
 #include "common/runtime/file_header.h"
 #include "common/runtime/identity.h"
 #include "proto/control.pb-c.h"
-#include "routerd/api/sight.h"
 #include "routerd/api/worker_setup.h"
 
 #define MAKERS_PATH "makers"
