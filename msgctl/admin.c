@@ -70,9 +70,8 @@ struct admin *admin_open(const struct cli *cli)
     admin->env = (struct env){.ops = &admin_ops, .guarded_stacks = true, .name = "msgctl"};
     admin->env.net = link_nng_create(&admin->env);
     admin->reactor = reactor_create(&admin->env, "msgctl", 0);
-    struct rpc_options options = {.reactor = admin->reactor, .self = {.role = RPC_ROLE_ADMIN}};
-    memcpy(options.self.cluster, cli->settings.cluster.bytes, sizeof options.self.cluster);
-    posix_entropy(&admin->env, options.self.instance, sizeof options.self.instance);
+    struct rpc_options options = {
+        .reactor = admin->reactor, .self = rpc_info_of_start(&admin->env, RPC_ROLE_ADMIN, cli->settings.cluster.bytes)};
     admin->rpc = rpc_create(&options);
     if (create_controllers(admin) != STATUS_OK) {
         admin_close(admin);

@@ -64,3 +64,10 @@ void *rpc_decode(struct arena *arena, const ProtobufCMessageDescriptor *descript
     capped.base.allocator_data = &capped;
     return protobuf_c_message_unpack(descriptor, &capped.base, body.size, body.data);
 }
+
+void *rpc_request_decode(struct rpc_request *request, const ProtobufCMessageDescriptor *descriptor)
+{
+    void *call = rpc_decode(&request->arena, descriptor, request->body);
+    if (!call) rpc_answer(request, STATUS_BAD_REQUEST, NULL);
+    return call;
+}

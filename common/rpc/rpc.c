@@ -24,6 +24,14 @@ static void on_bury(struct task *task)
 
 static void on_goodbye_look(struct task *task);
 
+struct rpc_info rpc_info_of_start(struct env *env, enum rpc_role role, const uint8_t *cluster)
+{
+    struct rpc_info self = {.role = role};
+    if (cluster) memcpy(self.cluster, cluster, sizeof self.cluster);
+    env_entropy(env, self.instance, sizeof self.instance);
+    return self;
+}
+
 struct rpc *rpc_create(const struct rpc_options *options)
 {
     struct rpc *rpc = mem_zalloc(sizeof *rpc);
@@ -364,6 +372,17 @@ void rpc_listener_handle(struct rpc_listener *listener, const struct rpc_handler
 {
     CHECK(handler->method > 0 && handler->method < METHODS_MAX && handler->handle);
     listener->handlers[handler->method] = *handler;
+}
+
+void rpc_listener_handle_all(
+    struct rpc_listener *listener, const struct rpc_handlers *const *files, uint32_t count, void *context)
+{
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < files[i]->count; k++) {
+            struct rpc_handler handler = files[i]->handlers[k];
+            handler.context = context;
+            rpc_listener_handle(listener, &handler);
+        }
 }
 
 struct link_end *rpc_listener_end(const struct rpc_listener *listener)

@@ -61,6 +61,10 @@ struct rpc_info {
     uint64_t synced[SHARDS_MAX];      /* a node's last synced log sequence per shard */
 };
 
+/* Oneself: a role, a cluster (RPC_UUID_BYTES; NULL: not known) and an instance that no other start has. */
+struct env;
+struct rpc_info rpc_info_of_start(struct env *env, enum rpc_role role, const uint8_t *cluster);
+
 /* ---- the endpoint of one reactor ---- */
 
 struct rpc_options {
@@ -259,6 +263,14 @@ struct rpc_listen_options {
 enum status rpc_listen(struct rpc *rpc, const struct rpc_listen_options *options, struct rpc_listener **out) MUST_CHECK;
 /* Adds or replaces one handler. */
 void rpc_listener_handle(struct rpc_listener *listener, const struct rpc_handler *handler);
+/* The handlers of one file of a daemon. */
+struct rpc_handlers {
+    const struct rpc_handler *handlers;
+    uint32_t count;
+};
+/* Adds all of several files, with this context. In the turn of rpc_listen nothing has come yet. */
+void rpc_listener_handle_all(
+    struct rpc_listener *listener, const struct rpc_handlers *const *files, uint32_t count, void *context);
 /* The door's end, for tests that ask their backend for the port. */
 struct link_end *rpc_listener_end(const struct rpc_listener *listener);
 
@@ -267,5 +279,7 @@ struct link_end *rpc_listener_end(const struct rpc_listener *listener);
 /* Unpacks a message into arena; NULL when it is malformed or would need more than 4 KiB + 8 x body. The only way that
    anything is unpacked. The result's strings and bytes lie in arena too. */
 void *rpc_decode(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, struct bytes body);
+/* The call of a request, in its arena; NULL when it is malformed: then it was answered BAD_REQUEST and is gone. */
+void *rpc_request_decode(struct rpc_request *request, const ProtobufCMessageDescriptor *descriptor);
 
 #endif

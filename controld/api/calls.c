@@ -271,24 +271,16 @@ static void handle_import(void *context, struct rpc_request *request)
 
 static void handle_horizon(void *context, struct rpc_request *request)
 {
-    const Trillium__V1__HorizonCall *call =
-        rpc_decode(&request->arena, &trillium__v1__horizon_call__descriptor, request->body);
-    if (!call) {
-        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
-        return;
-    }
+    const Trillium__V1__HorizonCall *call = rpc_request_decode(request, &trillium__v1__horizon_call__descriptor);
+    if (!call) return;
     struct command command = {.kind = COMMAND_HORIZON, .horizon = {{call->table}, call->unix_ms}};
     ask(context, request, &command);
 }
 
 static void handle_epoch(void *context, struct rpc_request *request)
 {
-    const Trillium__V1__EpochCall *call =
-        rpc_decode(&request->arena, &trillium__v1__epoch_call__descriptor, request->body);
-    if (!call) {
-        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
-        return;
-    }
+    const Trillium__V1__EpochCall *call = rpc_request_decode(request, &trillium__v1__epoch_call__descriptor);
+    if (!call) return;
     struct command command = {.kind = COMMAND_EPOCH, .epoch = {call->range}};
     ask(context, request, &command);
 }
@@ -315,12 +307,8 @@ static void handle_lapse(void *context, struct rpc_request *request)
 
 static void handle_rebuilt(void *context, struct rpc_request *request)
 {
-    const Trillium__V1__RebuiltCall *call =
-        rpc_decode(&request->arena, &trillium__v1__rebuilt_call__descriptor, request->body);
-    if (!call) {
-        rpc_answer(request, STATUS_BAD_REQUEST, NULL);
-        return;
-    }
+    const Trillium__V1__RebuiltCall *call = rpc_request_decode(request, &trillium__v1__rebuilt_call__descriptor);
+    if (!call) return;
     struct command command = {.kind = COMMAND_REBUILT, .rebuilt = {{call->node}, {call->range}, call->lapsed_at}};
     ask(context, request, &command);
 }

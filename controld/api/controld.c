@@ -139,9 +139,10 @@ static void open_identity(struct controld *controld)
 static void open_rpc(struct controld *controld)
 {
     struct rpc_options options = {.reactor = controld->reactor,
-        .self = {.role = RPC_ROLE_CONTROLLER, .daemon_id = controld->id, .boot = controld->identity.identity.boot}};
-    memcpy(options.self.cluster, controld->settings->common.cluster_uuid.bytes, sizeof options.self.cluster);
-    env_entropy(controld->host.env, options.self.instance, sizeof options.self.instance);
+        .self =
+            rpc_info_of_start(controld->host.env, RPC_ROLE_CONTROLLER, controld->settings->common.cluster_uuid.bytes)};
+    options.self.daemon_id = controld->id;
+    options.self.boot = controld->identity.identity.boot;
     controld->rpc = rpc_create(&options);
     timer_init(&controld->tick, controld->reactor, tick);
     timer_start_in(&controld->tick, TICK_NS);

@@ -194,4 +194,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_ADMIN_FLUSH, ADMINS, handle_flush, NULL},
     {METHOD_ADMIN_COMPACT, ADMINS, handle_compact, NULL},
 };
-const struct face_handlers NODE_CALLS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers NODE_CALLS = {handlers, sizeof handlers / sizeof *handlers};

@@ -134,20 +134,10 @@ enum status face_listen(struct face *face, const struct face_listen_options *opt
     struct rpc_options rpc = {
         .reactor = face->reactor, .self = options->self, .refresh = options->refresh, .context = options->context};
     face->rpc = rpc_create(&rpc);
-    struct rpc_handler handlers[32];
-    unsigned count = 0;
-    const struct face_handlers *const all[] = {&WRITE_CALLS, &READ_CALLS, &NODE_CALLS};
-    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-        for (unsigned k = 0; k < all[i]->count; k++) {
-            CHECK(count < sizeof handlers / sizeof *handlers);
-            handlers[count] = all[i]->handlers[k];
-            handlers[count++].context = face;
-        }
+    static const struct rpc_handlers *const all[] = {&WRITE_CALLS, &READ_CALLS, &NODE_CALLS};
     struct rpc_listen_options listen = {.address = options->address,
         .kind = RPC_INTERNAL,
         .answer_budget_bytes = options->answer_budget_bytes,
-        .handlers = handlers,
-        .handlers_count = count,
         .admit = admit,
         .gone = gone,
         .context = face};
@@ -157,6 +147,7 @@ enum status face_listen(struct face *face, const struct face_listen_options *opt
         face->rpc = NULL;
         return status;
     }
+    rpc_listener_handle_all(face->listener, all, sizeof all / sizeof *all, face);
     timer_start_in(&face->tick, 1000000000ull);
     return STATUS_OK;
 }

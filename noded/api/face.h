@@ -34,11 +34,7 @@ struct face {
 };
 
 /* The handlers, by file; their context is the face. */
-struct face_handlers {
-    const struct rpc_handler *handlers;
-    unsigned count;
-};
-extern const struct face_handlers WRITE_CALLS, READ_CALLS, NODE_CALLS;
+extern const struct rpc_handlers WRITE_CALLS, READ_CALLS, NODE_CALLS;
 
 struct face_options {
     struct noded *noded;

@@ -348,10 +348,8 @@ enum status noded_create(
     noded->cluster = settings->common.cluster_uuid;
     noded->shards = (uint16_t)host->reactors_count;
     noded->started_ns = env_mono_ns(host->env);
-    noded->self.role = RPC_ROLE_NODE;
+    noded->self = rpc_info_of_start(host->env, RPC_ROLE_NODE, noded->cluster.bytes);
     noded->self.shards_count = noded->shards;
-    memcpy(noded->self.cluster, noded->cluster.bytes, sizeof noded->self.cluster);
-    env_entropy(host->env, noded->self.instance, sizeof noded->self.instance);
     gate_init(&noded->changed);
     noded->seats = mem_zalloc(noded->shards * sizeof *noded->seats);
     enum status status = complete_addresses(noded, why);

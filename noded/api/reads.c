@@ -270,4 +270,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_REPLICA_PARTITIONS, READERS, handle_partitions, NULL},
     {METHOD_REPLICA_INSPECT, READERS, handle_inspect, NULL},
 };
-const struct face_handlers READ_CALLS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers READ_CALLS = {handlers, sizeof handlers / sizeof *handlers};

@@ -307,4 +307,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_REPLICA_CLOSED, RPC_ROLE_BIT(RPC_ROLE_ROUTER) | RPC_ROLE_BIT(RPC_ROLE_NODE), handle_closed, NULL},
     {METHOD_REPLICA_ADOPT, RPC_ROLES_DAEMONS, handle_adopt, NULL},
 };
-const struct face_handlers WRITE_CALLS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers WRITE_CALLS = {handlers, sizeof handlers / sizeof *handlers};

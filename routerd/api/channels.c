@@ -481,4 +481,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_CHANNEL_LIST, RPC_ROLES_ALL, handle_list, NULL},
     {METHOD_CHANNEL_INSPECT, RPC_ROLES_ALL, handle_inspect, NULL},
 };
-const struct worker_handlers CHANNEL_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers CHANNEL_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};

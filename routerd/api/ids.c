@@ -171,4 +171,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_RING, RPC_ROLES_ALL, handle_ring, NULL},
     {METHOD_IMPORT, RPC_ROLES_ALL, handle_import, NULL},
 };
-const struct worker_handlers ID_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers ID_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};

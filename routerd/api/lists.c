@@ -301,4 +301,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_MESSAGE_GET, RPC_ROLES_ALL, handle_get, NULL},
     {METHOD_MESSAGE_LIST, RPC_ROLES_ALL, handle_list, NULL},
 };
-const struct worker_handlers LIST_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers LIST_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};

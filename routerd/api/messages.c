@@ -243,4 +243,4 @@ static const struct rpc_handler handlers[] = {
     {METHOD_MESSAGE_DELETE, RPC_ROLES_ALL, handle_delete, NULL},
     {METHOD_MESSAGE_STATUS, RPC_ROLES_ALL, handle_status, NULL},
 };
-const struct worker_handlers MESSAGE_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};
+const struct rpc_handlers MESSAGE_HANDLERS = {handlers, sizeof handlers / sizeof *handlers};

@@ -338,9 +338,7 @@ enum status router_create(
     router->cluster = settings->common.cluster_uuid;
     gate_init(&router->keeper_end);
     router->workers = mem_zalloc(host->reactors_count * sizeof *router->workers);
-    router->self.role = RPC_ROLE_ROUTER;
-    memcpy(router->self.cluster, router->cluster.bytes, sizeof router->self.cluster);
-    env_entropy(host->env, router->self.instance, sizeof router->self.instance);
+    router->self = rpc_info_of_start(host->env, RPC_ROLE_ROUTER, router->cluster.bytes);
     enum status status = complete_addresses(router, why);
     for (unsigned i = 0; status == STATUS_OK && i < host->reactors_count; i++) {
         struct worker_options options = {.router = router,

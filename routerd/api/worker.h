@@ -48,11 +48,7 @@ struct worker {
 };
 
 /* The handlers, by file. Their context is the worker. */
-struct worker_handlers {
-    const struct rpc_handler *handlers;
-    unsigned count;
-};
-extern const struct worker_handlers MESSAGE_HANDLERS, LIST_HANDLERS, CHANNEL_HANDLERS, ID_HANDLERS;
+extern const struct rpc_handlers MESSAGE_HANDLERS, LIST_HANDLERS, CHANNEL_HANDLERS, ID_HANDLERS;
 
 /* Takes the view over (holds it) and answers parked RING calls. */
 void worker_use_view(struct worker *worker, struct shared_view *view);

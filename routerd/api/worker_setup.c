@@ -10,7 +10,7 @@
 #include "routerd/api/ids.h"
 #include "routerd/api/lists.h"
 
-enum { TICK_MS = 1000, CLIENT_PIPES_MAX = 384, HANDLERS_MAX = 32 };
+enum { TICK_MS = 1000, CLIENT_PIPES_MAX = 384 };
 
 static void handle_status(void *context, struct rpc_request *request)
 {
@@ -77,32 +77,31 @@ static void make_metrics(struct worker *worker, struct metrics *metrics)
     m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");
 }
 
-static unsigned gather_handlers(struct worker *worker, struct rpc_handler out[HANDLERS_MAX])
+static const struct rpc_handler status_handlers[] = {
+    {METHOD_ADMIN_ROUTER_STATUS, RPC_ROLES_ALL, handle_status, NULL},
+};
+static const struct rpc_handlers STATUS_HANDLERS = {status_handlers, 1};
+
+static enum status listen_at(struct worker *worker, const struct rpc_listen_options *options, const char *address,
+    unsigned distance, struct rpc_listener **out)
 {
-    const struct worker_handlers *all[] = {&MESSAGE_HANDLERS, &LIST_HANDLERS, &CHANNEL_HANDLERS, &ID_HANDLERS};
-    unsigned count = 0;
-    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-        for (unsigned k = 0; k < all[i]->count; k++) {
-            CHECK(count < HANDLERS_MAX - 1);
-            out[count] = all[i]->handlers[k];
-            out[count++].context = worker;
-        }
-    out[count++] = (struct rpc_handler){METHOD_ADMIN_ROUTER_STATUS, RPC_ROLES_ALL, handle_status, worker};
-    return count;
+    static const struct rpc_handlers *const all[] = {
+        &MESSAGE_HANDLERS, &LIST_HANDLERS, &CHANNEL_HANDLERS, &ID_HANDLERS, &STATUS_HANDLERS};
+    char at[ADDRESS_BYTES];
+    struct rpc_listen_options listen = *options;
+    enum status status = address_shift(address, distance + worker->index, at);
+    listen.address = at;
+    if (status == STATUS_OK) status = rpc_listen(worker->rpc, &listen, out);
+    if (status == STATUS_OK) rpc_listener_handle_all(*out, all, sizeof all / sizeof *all, worker);
+    return status;
 }
 
-static enum status listen_at(struct worker *worker, const char *address)
+static enum status listen_to_all(struct worker *worker, const char *address)
 {
-    struct rpc_handler handlers[HANDLERS_MAX];
-    char at[ADDRESS_BYTES];
-    struct rpc_listen_options options = {.address = at, .kind = RPC_INTERNAL, .handlers = handlers};
-    options.handlers_count = gather_handlers(worker, handlers);
-    enum status status = address_shift(address, PORT_RPC + worker->index, at);
-    if (status == STATUS_OK) status = rpc_listen(worker->rpc, &options, &worker->internal);
-    if (status == STATUS_OK) status = address_shift(address, PORT_CLIENTS + worker->index, at);
-    options.kind = RPC_CLIENT;
-    options.pipes_max = CLIENT_PIPES_MAX;
-    if (status == STATUS_OK) status = rpc_listen(worker->rpc, &options, &worker->clients);
+    static const struct rpc_listen_options internal = {.kind = RPC_INTERNAL},
+                                           clients = {.kind = RPC_CLIENT, .pipes_max = CLIENT_PIPES_MAX};
+    enum status status = listen_at(worker, &internal, address, PORT_RPC, &worker->internal);
+    if (status == STATUS_OK) status = listen_at(worker, &clients, address, PORT_CLIENTS, &worker->clients);
     return status;
 }
 
@@ -124,7 +123,7 @@ enum status worker_init(struct worker *worker, const struct worker_options *opti
     worker->rpc = rpc_create(&rpc);
     enum status status =
         controllers_create(worker->rpc, options->controllers, options->controllers_count, &worker->controllers);
-    if (status == STATUS_OK) status = listen_at(worker, options->address);
+    if (status == STATUS_OK) status = listen_to_all(worker, options->address);
     if (status != STATUS_OK) {
         if (worker->controllers) controllers_destroy(worker->controllers);
         rpc_destroy(worker->rpc);

@@ -27,7 +27,7 @@ struct flight_key {
     uint32_t table;
     uint32_t limit;
     uint32_t bytes_max;
-    uint8_t bound, level, oldest_first, schema; /* the last two are 0 for now */
+    uint16_t bound, level;
 };
 
 struct coalesce;
