@@ -5,7 +5,7 @@
 
 #include "common/cluster/address.h"
 #include "common/rpc/nng/link_nng.h"
-#include "routerd/router.h"
+#include "routerd/routerd.h"
 
 static unsigned workers(const void *settings)
 {
@@ -15,16 +15,16 @@ static unsigned workers(const void *settings)
 static enum status create(struct daemon *daemon, void **instance, char why[ENV_WHY_BYTES])
 {
     struct host host = daemon_host(daemon);
-    struct router *router;
-    enum status status = router_create(&host, daemon_settings(daemon), &router, why);
-    if (status == STATUS_OK) *instance = router;
+    struct routerd *routerd;
+    enum status status = routerd_create(&host, daemon_settings(daemon), &routerd, why);
+    if (status == STATUS_OK) *instance = routerd;
     return status;
 }
 
 static void stop(struct daemon *daemon, void *instance)
 {
     (void)daemon;
-    router_stop(instance);
+    routerd_stop(instance);
 }
 
 static const struct daemon_program program = {

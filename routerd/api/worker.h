@@ -16,7 +16,7 @@
 #include "routerd/coordinator/coordinator.h"
 #include "routerd/coordinator/tally.h"
 
-struct router;
+struct routerd;
 
 struct worker_metrics {
     struct metrics_counter *calls, *failures, *unknown;
@@ -26,7 +26,7 @@ struct worker_metrics {
 };
 
 struct worker {
-    struct router *router;
+    struct routerd *routerd;
     unsigned index;
     struct reactor *reactor;
     struct rpc *rpc;

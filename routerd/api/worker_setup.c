@@ -118,7 +118,7 @@ static void check_drained(struct timer *timer)
 enum status worker_init(struct worker *worker, const struct worker_options *options)
 {
     struct reactor *reactor = options->host->reactors[options->index];
-    *worker = (struct worker){.router = options->router, .index = options->index, .reactor = reactor};
+    *worker = (struct worker){.routerd = options->routerd, .index = options->index, .reactor = reactor};
     struct rpc_options rpc = {.reactor = reactor, .self = options->self};
     worker->rpc = rpc_create(&rpc);
     enum status status =

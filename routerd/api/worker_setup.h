@@ -6,7 +6,7 @@
 #include "routerd/api/worker.h"
 
 struct worker_options {
-    struct router *router;
+    struct routerd *routerd;
     const struct host *host;
     unsigned index;
     struct rpc_info self;

@@ -14,7 +14,7 @@
 #include "controld/store/meta_memory.h"
 #include "noded/noded.h"
 #include "noded/settings.h"
-#include "routerd/router.h"
+#include "routerd/routerd.h"
 #include "routerd/settings.h"
 
 enum { REACTORS_MAX = 8 };
@@ -70,18 +70,18 @@ static enum status routerd_make(
     const struct host *host, const void *settings, void **private_state, void **out, char *why)
 {
     (void)private_state;
-    return router_create(host, settings, (struct router **)out, why);
+    return routerd_create(host, settings, (struct routerd **)out, why);
 }
 
 static void routerd_halt(void *instance)
 {
-    router_stop(instance);
+    routerd_stop(instance);
 }
 
 static void routerd_unmake(void *instance, void *private_state)
 {
     (void)private_state;
-    router_destroy(instance);
+    routerd_destroy(instance);
 }
 
 const struct daemon_kind KIND_CONTROLD = {

@@ -5,7 +5,7 @@
 #include "common/base/check.h"
 #include "controld/controld.h"
 #include "noded/noded.h"
-#include "routerd/router.h"
+#include "routerd/routerd.h"
 #include "tests/sim/sim_mem.h"
 
 enum {
@@ -64,10 +64,10 @@ static void look_at_node(struct load *load, const struct noded *noded)
     add(load, "cursors", sight.cursors, 0);
 }
 
-static void look_at_router(struct load *load, const struct router *router)
+static void look_at_router(struct load *load, const struct routerd *router)
 {
-    struct router_sight sight;
-    router_sight(router, &sight);
+    struct routerd_sight sight;
+    routerd_sight(router, &sight);
     load->rpc = sight.rpc;
     add(load, "requests", sight.rpc.requests, sight.parked);
     add(load, "calls", sight.rpc.calls, PARKED_CALLS);
