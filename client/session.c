@@ -59,6 +59,7 @@ struct session {
     uint64_t lease_sent_ns, lease_at_ns;
     struct session_call reserve_call;
     bool reserve_open;
+    uint64_t reserve_at_ns; /* not before: the last answer brought nothing */
     int64_t last_stamp;
 };
 
@@ -403,6 +404,14 @@ void session_saw_stamp(struct session *session, int64_t stamp)
 
 static void serve_ids(struct session *session);
 
+static bool has_ids(const Trillium__V1__ReserveAnswer *answer)
+{
+    if (!answer || answer->n_ids == 0 || answer->n_ids > ID_RESERVED_MAX) return false;
+    for (size_t i = 0; i < answer->n_ids; i++)
+        if (answer->ids[i] == 0) return false;
+    return true;
+}
+
 static void reserved(struct session_call *call, enum status status, struct bytes body)
 {
     struct session *session = CONTAINER_OF(call, struct session, reserve_call);
@@ -410,15 +419,17 @@ static void reserved(struct session_call *call, enum status status, struct bytes
     session->reserve_open = false;
     Trillium__V1__ReserveAnswer *answer = NULL;
     if (status == STATUS_OK) answer = rpc_decode(&arena, &trillium__v1__reserve_answer__descriptor, body);
-    if (answer && answer->n_ids > 0 && answer->n_ids <= ID_RESERVED_MAX)
+    if (has_ids(answer))
         id_maker_reserve(&session->ids, answer->ids, (unsigned)answer->n_ids, now_ns(session));
+    else
+        session->reserve_at_ns = now_ns(session) + (uint64_t)PAUSE_MS_MAX * 1000000;
     arena_free(&arena);
     serve_ids(session);
 }
 
 static void reserve(struct session *session)
 {
-    if (session->reserve_open || session->closing) return;
+    if (session->reserve_open || session->closing || now_ns(session) < session->reserve_at_ns) return;
     Trillium__V1__ReserveCall body = TRILLIUM__V1__RESERVE_CALL__INIT;
     body.count = session->is_short_lived ? 1 : RESERVE_COUNT;
     session->reserve_open = true;

@@ -85,29 +85,35 @@ static bool read_file(const char *path, struct buffer *out)
     return got == 0;
 }
 
+enum status checkpoint_decode(struct bytes bytes, struct tracker *tracker, struct checkpoint_state *state)
+{
+    struct buffer copy = {0};
+    unsigned long long numbers[5];
+    long long completed = 0;
+    int used = 0;
+    size_t head = sizeof header - 1;
+    if (bytes.size <= head || memcmp(bytes.data, header, head) != 0) return STATUS_BAD_REQUEST;
+    buffer_append(&copy, bytes.data + head, bytes.size - head);
+    buffer_append(&copy, "", 1);
+    const char *text = (const char *)copy.data;
+    enum status status = STATUS_BAD_REQUEST;
+    if (sscanf(text, "counts %llu %llu %llu %llu %llu\ncompleted %lld\n%n", &numbers[0], &numbers[1], &numbers[2],
+            &numbers[3], &numbers[4], &completed, &used) == 6 &&
+        used > 0)
+        status = tracker_parse(tracker, bytes_of(text + used, copy.size - 1 - (size_t)used));
+    if (status == STATUS_OK)
+        *state = (struct checkpoint_state){
+            .counts = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]}, .completed_ms = completed};
+    buffer_free(&copy);
+    return status;
+}
+
 enum status checkpoint_load(
     const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_state *state)
 {
     struct buffer file = {0};
-    if (checkpoint->lock_fd < 0 || !read_file(checkpoint->path, &file)) {
-        buffer_free(&file);
-        return STATUS_NOT_FOUND;
-    }
-    enum status status = STATUS_BAD_REQUEST;
-    unsigned long long numbers[5];
-    long long completed = 0;
-    int used = 0;
-    buffer_append(&file, "", 1);
-    const char *text = (const char *)file.data;
-    size_t size = file.size - 1, head = sizeof header - 1;
-    if (size > head && memcmp(text, header, head) == 0 &&
-        sscanf(text + head, "counts %llu %llu %llu %llu %llu\ncompleted %lld\n%n", &numbers[0], &numbers[1],
-            &numbers[2], &numbers[3], &numbers[4], &completed, &used) == 6 &&
-        used > 0)
-        status = tracker_parse(tracker, bytes_of(text + head + used, size - head - (size_t)used));
-    if (status == STATUS_OK)
-        *state = (struct checkpoint_state){
-            .counts = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]}, .completed_ms = completed};
+    bool found = checkpoint->lock_fd >= 0 && read_file(checkpoint->path, &file);
+    enum status status = found ? checkpoint_decode(buffer_bytes(&file), tracker, state) : STATUS_NOT_FOUND;
     buffer_free(&file);
     return status;
 }

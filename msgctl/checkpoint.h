@@ -33,6 +33,8 @@ enum status checkpoint_open(struct checkpoint *checkpoint, const struct digest *
     char why[CHECKPOINT_WHY_BYTES]) MUST_CHECK;
 void checkpoint_close(struct checkpoint *checkpoint);
 
+/* What a checkpoint says. BAD_REQUEST: not what checkpoint_save writes. Pure. */
+enum status checkpoint_decode(struct bytes text, struct tracker *tracker, struct checkpoint_state *state) MUST_CHECK;
 /* Of an earlier run. NOT_FOUND; BAD_REQUEST: not readable (it is ignored). */
 enum status checkpoint_load(
     const struct checkpoint *checkpoint, struct tracker *tracker, struct checkpoint_state *state) MUST_CHECK;

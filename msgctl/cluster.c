@@ -39,6 +39,13 @@ static void ask_daemons(struct admin *admin, struct cluster *out)
     admin_ask(admin, out->asks, (unsigned)out->count);
 }
 
+/* A newer controller may name daemons of other kinds. */
+static bool is_known(const Trillium__V1__DaemonInfo *daemon)
+{
+    return daemon->role == TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE ||
+           daemon->role == TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_ROUTER;
+}
+
 void cluster_gather(struct admin *admin, bool with_daemons, struct cluster *out)
 {
     struct admin_ask ask = {.target = ADMIN_CONTROLLERS,
@@ -52,7 +59,7 @@ void cluster_gather(struct admin *admin, bool with_daemons, struct cluster *out)
     size_t max = (out->info ? out->info->n_daemons : 0) + routers->count;
     out->daemons = arena_zalloc(admin_arena(admin), (max + 1) * sizeof *out->daemons);
     for (size_t i = 0; out->info && i < out->info->n_daemons && out->count < CLUSTER_DAEMONS_MAX; i++)
-        out->daemons[out->count++] = out->info->daemons[i];
+        if (is_known(out->info->daemons[i])) out->daemons[out->count++] = out->info->daemons[i];
     if (!out->info) name_routers(admin, routers, out);
     if (with_daemons) ask_daemons(admin, out);
 }

@@ -581,10 +581,17 @@ void trillium_page_free(struct trillium_page *page)
     *page = (struct trillium_page){0};
 }
 
+/* A read is OK or was not done: the notes of writes mean nothing here, and callers take DONE for a page. */
+static enum status read_status(enum status status)
+{
+    return status_is_done(status) && status != STATUS_OK ? STATUS_BAD_REQUEST : status;
+}
+
 static void end_list(struct op *op, enum status status, struct bytes body)
 {
     struct arena arena = {0};
     struct trillium_page page = {0};
+    status = read_status(status);
     if (status == STATUS_OK) {
         Trillium__V1__MessageListAnswer *answer =
             rpc_decode(&arena, &trillium__v1__message_list_answer__descriptor, body);
@@ -651,6 +658,7 @@ static void end_get(struct op *op, enum status status, struct bytes body)
 {
     struct arena arena = {0};
     struct trillium_page page = {0};
+    status = read_status(status);
     if (status == STATUS_OK) {
         Trillium__V1__MessageGetAnswer *answer =
             rpc_decode(&arena, &trillium__v1__message_get_answer__descriptor, body);
@@ -719,14 +727,18 @@ int trillium_channels(struct trillium *trillium, struct trillium_cursor *cursor,
     page->count = 0;
     page->more = false;
     bool fits = answer && answer->cursor.len <= TRILLIUM_CURSOR_BYTES && answer->n_channels <= TRILLIUM_CHANNELS_MAX;
-    if (status == TRILLIUM_OK && fits) {
+    /* More after a cursor that stays where it is would never end. */
+    if (fits && answer->more)
+        fits = !bytes_equal(bytes_of(answer->cursor.data, answer->cursor.len), bytes_of(cursor->bytes, cursor->size));
+    if (status == TRILLIUM_OK && !fits) status = (int)STATUS_BAD_REQUEST;
+    if (status == TRILLIUM_OK) {
         for (size_t i = 0; i < answer->n_channels; i++)
             page->channels[i] =
                 (struct trillium_channel){answer->channels[i]->channel_id, answer->channels[i]->newest_id};
         page->count = answer->n_channels;
         page->more = answer->more;
         cursor->size = (unsigned)answer->cursor.len;
-        memcpy(cursor->bytes, answer->cursor.data, answer->cursor.len);
+        if (cursor->size > 0) memcpy(cursor->bytes, answer->cursor.data, cursor->size);
     }
     arena_free(&arena);
     buffer_free(&wait.body);
@@ -742,7 +754,8 @@ static int import_call(struct trillium *trillium, const Trillium__V1__ImportCall
     int status = call_raw(trillium, &wait, METHOD_IMPORT, &call->base);
     Trillium__V1__ImportAnswer *answer =
         rpc_decode(&arena, &trillium__v1__import_answer__descriptor, buffer_bytes(&wait.body));
-    if (session) *session = status == TRILLIUM_OK && answer ? answer->session : 0;
+    if (session && status == TRILLIUM_OK && !(answer && answer->session)) status = (int)STATUS_BAD_REQUEST;
+    if (session) *session = status == TRILLIUM_OK ? answer->session : 0;
     arena_free(&arena);
     buffer_free(&wait.body);
     return status;
