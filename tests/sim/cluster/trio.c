@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/runtime/fiber.h"
 #include "tests/sim/sim_mem.h"
 #include "tests/sim/sim_net.h"
 
@@ -13,13 +14,14 @@ enum { ROLES = RPC_ROLE_ADMIN + 1, PEERS_MAX = 16, ENDS_MAX = 8 };
 struct stranger_peer {
     struct rpc_peer *peer;
     enum rpc_role role;
+    uint32_t number;
     char address[32];
 };
 
 /* Inside the process. */
 struct stranger {
     struct reactor *reactor;
-    struct rpc *rpcs[ROLES]; /* made when first needed */
+    struct rpc *rpcs[ROLES][TRIO_NUMBERS]; /* made when first needed */
     struct stranger_peer peers[PEERS_MAX];
     uint32_t peers_count;
 };
@@ -46,8 +48,8 @@ static void make_daemon(struct trio *trio, const struct trio_options *options, e
     switch (which) {
     case TRIO_CONTROLLER:
         daemon_override(daemon, "raft.id=1");
-        daemon_override(daemon, "raft.members=1=127.0.1.1");
-        daemon_override(daemon, "bootstrap.nodes=1");
+        daemon_override(daemon, "raft.members=1=127.0.1.1%s", options->two_controllers ? ",2=" TRIO_STRANGER : "");
+        daemon_override(daemon, "bootstrap.nodes=%u", options->nodes ? options->nodes : 1);
         daemon_override(daemon, "raft.snapshot_entries=16");
         break;
     case TRIO_NODE:
@@ -119,29 +121,33 @@ static void boot_stranger(struct env *env, void *context)
     trio->stranger->reactor = reactor_create(env, "stranger", 0);
 }
 
-static struct rpc *rpc_as(struct trio *trio, enum rpc_role role)
+static struct rpc *rpc_as(struct trio *trio, const struct trio_call *as)
 {
     struct stranger *stranger = trio->stranger;
-    if (stranger->rpcs[role] == NULL) {
-        struct rpc_options options = {.reactor = stranger->reactor, .self = {.role = role, .daemon_id = 1}};
+    struct rpc **rpc = &stranger->rpcs[as->role][as->number];
+    if (*rpc == NULL) {
+        struct rpc_options options = {
+            .reactor = stranger->reactor, .self = {.role = as->role, .daemon_id = as->number, .boot = 1}};
         env_entropy(reactor_env(stranger->reactor), options.self.instance, sizeof options.self.instance);
-        stranger->rpcs[role] = rpc_create(&options);
+        *rpc = rpc_create(&options);
     }
-    return stranger->rpcs[role];
+    return *rpc;
 }
 
 static struct rpc_peer *peer_of(struct trio *trio, const struct trio_call *call)
 {
     struct stranger *stranger = trio->stranger;
     for (uint32_t i = 0; i < stranger->peers_count; i++)
-        if (stranger->peers[i].role == call->role && strcmp(stranger->peers[i].address, call->address) == 0)
+        if (stranger->peers[i].role == call->role && stranger->peers[i].number == call->number &&
+            strcmp(stranger->peers[i].address, call->address) == 0)
             return stranger->peers[i].peer;
     CHECK(stranger->peers_count < PEERS_MAX);
     struct stranger_peer *new = &stranger->peers[stranger->peers_count++];
     new->role = call->role;
+    new->number = call->number;
     snprintf(new->address, sizeof new->address, "%s", call->address);
     struct rpc_peer_options options = {.address = new->address, .kind = call->kind};
-    CHECK(rpc_peer_create(rpc_as(trio, call->role), &options, &new->peer) == STATUS_OK);
+    CHECK(rpc_peer_create(rpc_as(trio, call), &options, &new->peer) == STATUS_OK);
     return new->peer;
 }
 
@@ -222,6 +228,45 @@ bool trio_ask(struct trio *trio, struct trio_call *calls, uint32_t count, uint64
     return all_done(&asking);
 }
 
+struct running {
+    struct trio *trio;
+    struct rpc_peer *peer;
+    void (*function)(struct rpc_peer *peer, void *argument);
+    void *argument;
+    bool returned;
+};
+
+static void running_main(void *argument)
+{
+    struct running *running = argument;
+    running->function(running->peer, running->argument);
+    running->returned = true;
+}
+
+static void start_running(struct env *env, void *argument)
+{
+    (void)env;
+    struct running *running = argument;
+    fiber_start(running->trio->stranger->reactor, "running", running_main, running);
+}
+
+bool trio_run(struct trio *trio, const struct trio_call *as, void (*function)(struct rpc_peer *peer, void *argument),
+    void *argument, uint64_t limit_ns)
+{
+    struct trio_call call = *as;
+    struct asking asking = {trio, &call, 1};
+    struct running running = {.trio = trio, .function = function, .argument = argument};
+    uint64_t end = world_now(trio->world) + limit_ns;
+    CHECK(process_call(trio->process, dial, &asking));
+    for (int i = 0; i < 100 && !all_up(&asking); i++)
+        trio_pass(trio, 5 * WORLD_MS, NULL);
+    running.peer = peer_of(trio, &call);
+    CHECK(process_call(trio->process, start_running, &running));
+    while (!running.returned && world_now(trio->world) < end && world_failure(trio->world) == NULL)
+        world_run_until(trio->world, world_now(trio->world) + WORLD_MS);
+    return running.returned;
+}
+
 static void serve(void *context, struct rpc_request *request)
 {
     struct trio *trio = context;
@@ -235,9 +280,7 @@ static void serve(void *context, struct rpc_request *request)
 
 struct serving {
     struct trio *trio;
-    const char *address;
-    enum rpc_kind kind;
-    enum rpc_role role;
+    const struct trio_call *as;
 };
 
 static void listen(struct env *env, void *argument)
@@ -256,14 +299,14 @@ static void listen(struct env *env, void *argument)
         if (methods[i] != METHOD_LINK_HELLO)
             handlers[count++] = (struct rpc_handler){methods[i], RPC_ROLES_ALL, serve, serving->trio};
     struct rpc_listen_options options = {
-        .address = serving->address, .kind = serving->kind, .handlers = handlers, .handlers_count = count};
+        .address = serving->as->address, .kind = serving->as->kind, .handlers = handlers, .handlers_count = count};
     struct rpc_listener *listener;
-    CHECK(rpc_listen(rpc_as(serving->trio, serving->role), &options, &listener) == STATUS_OK);
+    CHECK(rpc_listen(rpc_as(serving->trio, serving->as), &options, &listener) == STATUS_OK);
 }
 
-void trio_serve(struct trio *trio, const char *address, enum rpc_kind kind, enum rpc_role role)
+void trio_serve(struct trio *trio, const struct trio_call *as)
 {
-    struct serving serving = {trio, address, kind, role};
+    struct serving serving = {trio, as};
     CHECK(process_call(trio->process, listen, &serving));
 }
 

@@ -13,6 +13,8 @@
 
 enum trio_daemon { TRIO_CONTROLLER, TRIO_NODE, TRIO_ROUTER, TRIO_DAEMONS };
 
+enum { TRIO_NUMBERS = 3 };
+
 #define TRIO_STRANGER "127.0.9.1"
 
 struct trio_options {
@@ -20,11 +22,15 @@ struct trio_options {
     uint32_t missing; /* bits of enum trio_daemon that do not exist: the stranger is dialed instead */
     struct sim_disk *disks[TRIO_DAEMONS]; /* NULL: an empty one; else the trio's from now on */
     uint32_t shards;                      /* 0: 1 */
+    uint32_t nodes;                       /* that a new cluster waits for; 0: 1 */
+    bool two_controllers;                 /* the stranger is the second one */
 };
 
-/* A call of the stranger. Caller's memory, which outlives it. */
+/* A call of the stranger. Caller's memory, which outlives it.
+ */
 struct trio_call {
     enum rpc_role role; /* whom the stranger pretends to be */
+    uint32_t number;    /* and which of them, below TRIO_NUMBERS */
     const char *address;
     enum rpc_kind kind;
     uint16_t method;
@@ -65,7 +71,11 @@ bool trio_is_running(const struct trio *trio, enum trio_daemon which);
 
 /* Starts calls and waits until all are done, at most limit_ns. False when some are not. */
 bool trio_ask(struct trio *trio, struct trio_call *calls, uint32_t count, uint64_t limit_ns);
-/* From now on the stranger serves every method at host:port as such a daemon. */
-void trio_serve(struct trio *trio, const char *address, enum rpc_kind kind, enum rpc_role role);
+/* Runs function in a fiber of the stranger, with a pipe of that role to the address, until it returns. False when it
+   took longer than limit_ns. */
+bool trio_run(struct trio *trio, const struct trio_call *as, void (*function)(struct rpc_peer *peer, void *argument),
+    void *argument, uint64_t limit_ns);
+/* From now on the stranger serves every method at as->address, as such a daemon. */
+void trio_serve(struct trio *trio, const struct trio_call *as);
 
 #endif
