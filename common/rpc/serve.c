@@ -225,8 +225,7 @@ static struct serving *open_request(struct rpc_session *session, const struct fr
     request->range = entry->range;
     request->epoch = entry->epoch;
     request->stamp = entry->stamp;
-    request->arrived_ns = reactor_now_ns(rpc->reactor);
-    request->deadline_ns = request->arrived_ns + budget_us * 1000;
+    request->deadline_ns = reactor_now_ns(rpc->reactor) + budget_us * 1000;
     request->sender_wall_us = header->sender_wall_us;
     request->body = entry->body;
     request->rpc = rpc;

@@ -1,10 +1,10 @@
 // links: simcluster
 /*
- * fuzz_answers: a controller, or a node, that answers anything. Whatever it says, its callers answer each call of their
- * own clients, and go on; a controller may end them in order (another cluster's), but not by a crash.
+ * fuzz_answers: a controller, or two nodes, that answer anything. Whatever they say, their callers answer each call of
+ * their own clients, and go on; a controller may end them in order (another cluster's), but not by a crash.
  *
- * The input: which of the two is mad, then its answers: to which method, status, length (16 bits), body. Answers to one
- * method are given in their order, the last again and again; to other methods it says OK and nothing.
+ * The input: who is mad, then the answers: to which method, status, length (16 bits), body. Answers to one
+ * method are given in their order, the last again and again; to other methods they say OK and nothing.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -137,21 +137,30 @@ static void run_errands(struct trio *trio)
 
 /* ---- the mad ones ---- */
 
-/* The stranger becomes the only node. */
-static void register_node(struct trio *trio)
+static const struct trio_call nodes[2] = {
+    {.role = RPC_ROLE_NODE, .number = 1, .address = TRIO_STRANGER ":7300"},
+    {.role = RPC_ROLE_NODE, .number = 2, .address = TRIO_STRANGER ":7400"},
+};
+static const struct trio_call controller = {.role = RPC_ROLE_CONTROLLER, .number = 1, .address = TRIO_STRANGER ":7100"};
+
+/* The stranger becomes both nodes of the cluster. */
+static void register_nodes(struct trio *trio)
 {
-    uint8_t uuid[16] = {1, 2, 3}, body[200];
-    Trillium__V1__RegisterCall call = TRILLIUM__V1__REGISTER_CALL__INIT;
-    call.role = TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE;
-    call.uuid = (ProtobufCBinaryData){sizeof uuid, uuid};
-    call.boot = 1;
-    call.address = (char *)(uintptr_t)(TRIO_STRANGER ":7300");
-    call.shards = 1;
-    size_t size = protobuf_c_message_pack(&call.base, body);
-    struct trio_call ask = {
-        .role = RPC_ROLE_NODE, .address = "127.0.1.1:7100", .method = METHOD_CONTROL_REGISTER, .body = {body, size}};
-    CHECK(trio_ask(trio, &ask, 1, 30 * WORLD_S) && ask.status == STATUS_OK);
-    buffer_free(&ask.answer);
+    for (uint8_t i = 0; i < 2; i++) {
+        uint8_t uuid[16] = {1, 2, i}, body[200];
+        Trillium__V1__RegisterCall call = TRILLIUM__V1__REGISTER_CALL__INIT;
+        call.role = TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE;
+        call.uuid = (ProtobufCBinaryData){sizeof uuid, uuid};
+        call.boot = 1;
+        call.address = (char *)(uintptr_t)nodes[i].address;
+        call.shards = 1;
+        struct trio_call ask = nodes[i];
+        ask.address = "127.0.1.1:7100";
+        ask.method = METHOD_CONTROL_REGISTER;
+        ask.body = bytes_of(body, protobuf_c_message_pack(&call.base, body));
+        CHECK(trio_ask(trio, &ask, 1, 30 * WORLD_S) && ask.status == STATUS_OK);
+        buffer_free(&ask.answer);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -162,16 +171,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reader reader = reader_of(bytes_of(data + 1, size - 1));
     read_answers(&reader, &answers);
     bool mad_node = data[0] & 1;
-    trio_init(&trio, &(struct trio_options){.seed = 1, .missing = 1u << (mad_node ? TRIO_NODE : TRIO_CONTROLLER)});
+    trio_init(
+        &trio, &(struct trio_options){
+                   .seed = 1, .missing = 1u << (mad_node ? TRIO_NODE : TRIO_CONTROLLER), .nodes = mad_node ? 2 : 1});
     trio.answer = answer_madly;
     trio.context = &answers;
-    if (mad_node)
-        trio_serve(&trio, TRIO_STRANGER ":7300", RPC_INTERNAL, RPC_ROLE_NODE);
-    else
-        trio_serve(&trio, TRIO_STRANGER ":7100", RPC_INTERNAL, RPC_ROLE_CONTROLLER);
+    for (int i = 0; i < 2 && mad_node; i++)
+        trio_serve(&trio, &nodes[i]);
+    if (!mad_node) trio_serve(&trio, &controller);
     trio_start(&trio);
     trio_pass(&trio, WORLD_S, NULL);
-    if (mad_node) register_node(&trio);
+    if (mad_node) register_nodes(&trio);
     trio_pass(&trio, 2 * WORLD_S, mad_node ? trio_is_ready : NULL);
     if (trio_is_running(&trio, TRIO_ROUTER)) run_errands(&trio);
     trio_pass(&trio, WORLD_S, NULL);

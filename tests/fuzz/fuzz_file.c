@@ -2,6 +2,7 @@
 // links: msgctl_files
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/runtime/identity.h"
 #include "msgctl/files/files.h"
 
 static const char *const paths[] = {"log/00-00000001", "raft/00-00000001", "ranges/1/0000000000000001.sst",
@@ -17,6 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(file, data + 1, size - 1);
     enum status status = files_inspect(path, bytes_of(file, size - 1), NULL, &report);
     CHECK(status == STATUS_OK || report.why[0] != 0);
+    struct uuid cluster = {{1}};
+    struct identity identity;
+    char why[IDENTITY_WHY_BYTES] = "";
+    status = identity_judge(bytes_of(file, size - 1), &cluster, &identity, why);
+    CHECK(status == STATUS_OK || why[0] != 0);
     mem_free(file);
     return 0;
 }

@@ -6,9 +6,9 @@ import re
 import struct
 
 METHODS = [line[1] for line in re.findall(r"^METHOD\((\d+), (\w+)\)", open("common/rpc/methods.def").read(), re.M)]
-DEAD, NOT_OWNER, STALE_EPOCH = (
+DEAD, DENIED, NOT_OWNER, STALE_EPOCH = (
     int(re.search(rf"^STATUS\((\d+), {name},", open("common/base/status.def").read(), re.M).group(1))
-    for name in ("DEAD", "NOT_OWNER", "STALE_EPOCH"))
+    for name in ("DEAD", "DENIED", "NOT_OWNER", "STALE_EPOCH"))
 # Doors of fuzz_calls.
 CONTROLLER_ADMIN, CONTROLLER_NODE, CONTROLLER_ROUTER, NODE_ROUTER, NODE_ADMIN, ROUTER_CLIENT, ROUTER_ADMIN = range(7)
 CHANNEL = bytes.fromhex("d752fae69d1653da8000000000000001")  # token and key of channel 1, in range 13 of 16
@@ -104,6 +104,7 @@ def replica_calls():
             write(4, DELETE, three),
             call(NODE_ROUTER, "REPLICA_WRITE", data(1, CHANNEL) + number(4, 4) + data(6, page), ROUTED),
             call(NODE_ROUTER, "REPLICA_SPAN", data(1, CHANNEL) + fixed(2, 1) + fixed(3, one) + zigzag(4, STAMP), ROUTED),
+            call(NODE_ROUTER, "REPLICA_ADOPT", data(1, bytes(40)), ROUTED),
             call(NODE_ROUTER, "REPLICA_CLOSED", data(1, CHANNEL) + data(2, struct.pack("<QQ", two, three)), ROUTED),
         ]),
         "replica_read": b"".join([
@@ -135,6 +136,8 @@ def control_calls():
             call(CONTROLLER_ROUTER, "CONTROL_IMPORT", number(1, 1) + number(3, 60000) + data(4, "seed") + number(5, 1)),
             call(CONTROLLER_ADMIN, "CONTROL_HORIZON", number(1, 1) + zigzag(2, 1767225600000)),
             call(CONTROLLER_ADMIN, "CONTROL_EPOCH", fixed(1, 3)),
+            call(CONTROLLER_NODE, "CONTROL_LAPSE", number(1, 1) + data(2, fixed(1, 3) + fixed(2, 1))),
+            call(CONTROLLER_NODE, "CONTROL_REBUILT", number(1, 1) + fixed(2, 3) + fixed(3, 2)),
             call(CONTROLLER_ADMIN, "CONTROL_INFO"),
         ]),
     }
@@ -147,12 +150,14 @@ def answer(method, body, status=0):
 def node_answers():
     page = open("tests/fuzz/corpus/page/visible", "rb").read()
     raw = open("tests/fuzz/corpus/page/raw", "rb").read()
-    digest = bytes(range(16))
+    digest, other = bytes(range(16)), bytes(16)
     entry = data(1, CHANNEL) + data(2, CHANNEL[8:]) + fixed(3, IDS[0]) + number(4, 1)
     read = data(1, page) + data(2, digest) + fixed(3, 0)
     return {
         "node_reads": b"\1" + answer("REPLICA_READ", read) + answer("REPLICA_READ", data(1, raw) + fixed(3, 5)) +
         answer("REPLICA_READ", read + number(4, 1)),
+        "node_differ": b"\1" + b"".join(answer("REPLICA_READ", data(1, page) + data(2, which) + fixed(3, 0))
+                                        for which in (digest, other) * 5) + answer("REPLICA_READ", data(1, raw)),
         "node_writes": b"\1" + answer("REPLICA_WRITE", b"", 0) + answer("REPLICA_WRITE", data(1, DELETE), DEAD) +
         answer("REPLICA_WRITE", data(2, open("tests/fuzz/corpus/page/spans", "rb").read()), DEAD),
         "node_lists": b"\1" + answer("REPLICA_NEWEST", fixed(1, IDS[1])) +
@@ -161,6 +166,78 @@ def node_answers():
         "node_short_position": b"\1" + answer("REPLICA_PARTITIONS", data(1, data(1, b"x") + fixed(3, 5)) + number(2, 1)),
         "node_stale": b"\1" + answer("REPLICA_WRITE", b"", STALE_EPOCH) + answer("REPLICA_ADOPT", fixed(1, 2)),
     }
+
+
+def word(kind, body):
+    return bytes([kind]) + struct.pack("<H", len(body)) + body
+
+
+def raft(kind, term, index=0, log_term=0, commit=0, entries=()):
+    body = number(1, kind) + fixed(2, 2) + fixed(3, 1) + fixed(4, term)
+    body += fixed(5, index) if index else b""
+    body += fixed(6, log_term) if log_term else b""
+    body += fixed(7, commit) if commit else b""
+    for entry in entries:
+        body += data(12, entry)
+    return word(0, data(1, body))
+
+
+def fellow_words():
+    """Of controller 2 to controller 1."""
+    vote, vote_answer, pre_vote_answer, append, heartbeat, timeout_now = 5, 6, 8, 1, 3, 10
+    empty = fixed(1, 1) + fixed(2, 2) + number(3, 2)
+    def chunk(offset, body, size=2000):
+        return word(1, fixed(1, 2) + fixed(2, 1) + fixed(3, 2) + fixed(4, 9) + fixed(5, 1) + fixed(6, size) +
+                    fixed(7, 5) + (fixed(8, offset) if offset else b"") + data(9, body))
+    return {
+        "follow": raft(heartbeat, 2) + raft(append, 2, 0, 0, 0, [empty]) + raft(append, 2, 1, 2, 1) + raft(vote, 3, 1, 2),
+        "lead": raft(pre_vote_answer, 1) + raft(vote_answer, 1) + raft(timeout_now, 1) + raft(vote_answer, 2),
+        "snapshot": chunk(0, bytes(1000)) + chunk(1000, bytes(1000)) + chunk(0, bytes(2000)),
+        "chunk_answers": word(2, fixed(1, 256 << 10)) + word(2, fixed(1, 300000)),
+    }
+
+
+def router_answers():
+    page = open("tests/fuzz/corpus/page/visible", "rb").read()
+    ids = answer("RESERVE", data(1, struct.pack("<QQ", *IDS[:2])))
+    router = number(1, 1) + data(2, "127.0.3.1:7200") + number(3, 2)
+    ring = answer("RING", number(1, 3) + data(2, router) + data(3, bytes(range(16))))
+    channel = fixed(1, 1) + fixed(2, IDS[0])
+    return {
+        "reads": b"\0" + ids + ring + answer("LEASE", number(1, 5) + number(2, 5000) + fixed(3, 1)) +
+        answer("MESSAGE_GET", data(1, CREATE)) + answer("MESSAGE_LIST", data(1, page) + number(2, 1)) +
+        answer("MESSAGE_STATUS", number(1, 1)),
+        "channels": b"\1" + ids + answer("CHANNEL_LIST", data(1, channel) + data(2, CHANNEL) + number(3, 1)) +
+        answer("CHANNEL_PURGE", fixed(1, 9)) + answer("IMPORT", fixed(1, 9)),
+        "refusal": b"\0" + answer("LINK_HELLO", data(1, "no"), DENIED),
+        "frame": b"\0" + b"\xff\0" + struct.pack("<H", 29) + b"\1" + bytes([1, 0, 0, 0, 0, 0, 0, 0, 2] + [0] * 19),
+    }
+
+
+def msgctl_commands():
+    """The first byte is the position in fuzz_msgctl's table."""
+    daemon = number(1, 1) + number(2, 1) + data(3, bytes(range(16))) + data(4, "127.0.2.1:7300") + data(5, "z") + \
+        number(6, 1) + fixed(7, 3) + number(8, 1) + data(9, "0.1") + number(10, 16)
+    router = number(1, 2) + number(2, 1) + data(3, bytes(range(16))) + data(4, "127.0.3.1:7200") + number(6, 1)
+    controller = number(1, 1) + data(2, "127.0.1.1:7100") + number(3, 1) + number(4, 1) + number(5, 9)
+    info = answer("CONTROL_INFO", data(1, bytes(range(16))) + data(2, "test") + number(3, 5) + number(6, 1) +
+                  data(7, controller) + data(8, daemon) + data(8, router) + number(9, 16))
+    shard = number(2, 16) + number(3, 100) + number(5, 3) + number(6, 5000) + number(7, 2) + fixed(8, 9)
+    node = answer("ADMIN_NODE_STATUS", number(1, 1) + data(4, "0.1") + data(5, "sim") + number(6, 5) + data(10, shard))
+    status = answer("ADMIN_ROUTER_STATUS", number(1, 1) + data(2, "0.1") + number(5, 1) + number(6, 1))
+    view = open("tests/fuzz/corpus/view/small", "rb").read()
+    state = number(1, 1) + data(2, "127.0.2.1:7300") + number(4, 3) + data(5, bytes(16)) + fixed(6, 7)
+    inspect = answer("CHANNEL_INSPECT", zigzag(1, -5) + fixed(2, 1) + fixed(3, 1) + number(4, 1) +
+                     data(5, "127.0.3.1:7200") + data(6, state))
+    everything = info + node + status + answer("CONTROL_VIEW", number(1, 7) + number(2, len(view)) + data(3, view)) + \
+        answer("ADMIN_FLUSH", number(1, 3)) + answer("ADMIN_COMPACT", number(1, 9) + number(2, 8)) + inspect
+    reads = router_answers()["reads"][1:] + router_answers()["channels"][1:]
+    return {"import": bytes([24]) + b"\n" + answer("RING", data(3, bytes(range(16))))} | \
+        {f"overview{i}": bytes([i]) + b"--output json" * (i % 2) + b"\n" + everything
+            for i in (0, 1, 2, 3, 4, 5, 7, 15, 16, 17)} | \
+        {f"message{i}": bytes([i]) + b"-o json" * (i % 2) + b"\n" + reads for i in (6, 8, 9, 10, 11, 12, 13, 14)} | \
+        {"words": bytes([18]) + b"1 --limit 5 --before 7 --level all\n" + reads,
+         "times": bytes([19]) + b"1 --after 2026-01-01T00:00:00Z --deadline 1.5s --yes\n" + reads}
 
 
 def controller_answers():
@@ -180,6 +257,9 @@ def controller_answers():
 def main():
     targets = {
         "calls": client_calls() | replica_calls() | control_calls(),
+        "controllers": fellow_words(),
+        "msgctl": msgctl_commands(),
+        "client": router_answers(),
         "answers": node_answers() | controller_answers(),
     }
     for target, seeds in targets.items():

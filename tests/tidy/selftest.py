@@ -10,6 +10,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import arrows  # noqa: E402
+import decoders  # noqa: E402
 import doors  # noqa: E402
 import pages  # noqa: E402
 import text  # noqa: E402
@@ -22,10 +23,13 @@ GUARD = "#ifndef TRILLIUM_{0}\n#define TRILLIUM_{0}\n{1}\n#endif\n"
 GOOD = {
     "CMakeLists.txt": CMAKE,
     "common/base/mem.h": GUARD.format("COMMON_BASE_MEM_H", "int mem(void);"),
-    "noded/lsm/tree.h": GUARD.format("NODED_LSM_TREE_H", "#include \"common/base/mem.h\""),
-    "noded/lsm/tree.c": "#include \"noded/lsm/tree.h\"\n\nint tree(int a, int b)\n{\n    return a + b;\n}\n",
+    "noded/lsm/tree.h": GUARD.format(
+        "NODED_LSM_TREE_H", "#include \"common/base/mem.h\"\nint tree_decode(int a);"),
+    "noded/lsm/tree.c": "#include \"noded/lsm/tree.h\"\n\nint tree(int a, int b)\n{\n    return a + b;\n}\n\n"
+                        "int handle_tree(void)\n{\n    return rpc_decode(&trillium__v1__tree_call__descriptor);\n}\n",
     "tests/tidy/sizes.allow": "", "tests/tidy/banned.allow": "", "tests/tidy/doors.allow": "* mem*\n",
-    "tests/tidy/statics.allow": "", "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
+    "tests/tidy/statics.allow": "", "tests/fuzz/fuzz_tree.c": "int x;\n",
+    "docs/TESTING.md": "### Fuzz targets\n| `tree` | a tree | `tree_decode`, `TreeCall` |\n", "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
 }
 MARK = "TO" + "DO"
 # Rule, then the files that break it.
@@ -51,6 +55,12 @@ BREACHES = [
     ("a banned call", text.banned, {"noded/lsm/tree.c": "void *f(void)\n{\n    return malloc(1);\n}\n"}),
     ("a link to nowhere", pages.links, {"docs/a.md": "[c](c.md)\n"}),
     ("a proof that is none", pages.proofs, {"docs/a.md": "`tree, grows`\n"}),
+    ("a decoder that no target reaches", decoders.reached, {"noded/lsm/leaf.h": "int leaf_parse(void);\n"}),
+    ("a conversation that no target reaches", decoders.reached, {
+        "noded/lsm/leaf.c": "int f(void)\n{\n    return g(&trillium__v1__leaf_call__descriptor);\n}\n"}),
+    ("a target that no page lists", decoders.reached, {"tests/fuzz/fuzz_leaf.c": "int x;\n"}),
+    ("a decoder that is gone", decoders.reached, {
+        "docs/TESTING.md": "### Fuzz targets\n| `tree` | x | `tree_decode`, `TreeCall`, `gone_decode` |\n"}),
     ("a plant that no page lists", pages.lists, {"noded/lsm/tree.c": "int x = PLANT(wrong);\n"}),
     ("a series that no code has", pages.lists, {"docs/operating/metrics.md": "`trillium_x_total`\n"}),
 ]

@@ -9,6 +9,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import arrows  # noqa: E402
+import decoders  # noqa: E402
 import doors  # noqa: E402
 import pages  # noqa: E402
 import text  # noqa: E402
@@ -29,6 +30,7 @@ def main():
         ("generated pages are up to date", lambda: pages.generated(build)),
         ("links between documents lead somewhere", pages.links),
         ("tests that documents name exist", pages.proofs),
+        ("fuzz targets reach all that takes bytes from outside", decoders.reached),
         ("planted bugs and metrics are all listed", pages.lists),
     ]
     failed = 0
