@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/rpc/session.h"
+#include "common/rpc/talk.h"
 
 enum { DECODE_BASE_BYTES = 4096, DECODE_FACTOR = 8 };
 

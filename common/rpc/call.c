@@ -3,7 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
-#include "common/rpc/session.h"
+#include "common/rpc/talk.h"
 #include "common/runtime/fiber.h"
 
 enum call_state { IDLE, QUEUED, SENT, FINISHED };
@@ -12,56 +12,56 @@ _Static_assert(1 << SLOT_BITS == RPC_SLOTS_MAX, "a slot's number fits into an id
 
 /* ---- slots ---- */
 
-static struct rpc_slot *slot_find(struct rpc_session *session, uint64_t id)
+static struct rpc_slot *slot_find(struct rpc_talk *talk, uint64_t id)
 {
     uint32_t index = (uint32_t)(id & (RPC_SLOTS_MAX - 1));
-    if (index >= session->slots_count) return NULL;
-    struct rpc_slot *slot = &session->slots[index];
+    if (index >= talk->slots_count) return NULL;
+    struct rpc_slot *slot = &talk->slots[index];
     return slot->call && slot->generation == id >> SLOT_BITS ? slot : NULL;
 }
 
-static bool slots_grow(struct rpc_session *session)
+static bool slots_grow(struct rpc_talk *talk)
 {
-    uint32_t before = session->slots_count;
+    uint32_t before = talk->slots_count;
     uint32_t after = before ? before * 2 : SLOTS_FIRST;
     if (after > RPC_SLOTS_MAX) return false;
-    session->slots = mem_realloc(session->slots, after * sizeof *session->slots);
+    talk->slots = mem_realloc(talk->slots, after * sizeof *talk->slots);
     for (uint32_t i = after; i-- > before;) {
-        session->slots[i] = (struct rpc_slot){.generation = 1, .next_free = session->slots_free};
-        session->slots_free = i + 1;
+        talk->slots[i] = (struct rpc_slot){.generation = 1, .next_free = talk->slots_free};
+        talk->slots_free = i + 1;
     }
-    session->slots_count = after;
+    talk->slots_count = after;
     return true;
 }
 
 /* Returns the id, 0 when there are too many. */
-static uint64_t slot_take(struct rpc_session *session, struct rpc_call *call)
+static uint64_t slot_take(struct rpc_talk *talk, struct rpc_call *call)
 {
-    if (session->slots_free == 0 && !slots_grow(session)) return 0;
-    uint32_t index = session->slots_free - 1;
-    struct rpc_slot *slot = &session->slots[index];
+    if (talk->slots_free == 0 && !slots_grow(talk)) return 0;
+    uint32_t index = talk->slots_free - 1;
+    struct rpc_slot *slot = &talk->slots[index];
     CHECK(!slot->call);
-    session->slots_free = slot->next_free;
+    talk->slots_free = slot->next_free;
     slot->call = call;
-    session->calls_open++;
-    session->rpc->counters.calls_open++;
+    talk->calls_open++;
+    talk->rpc->counters.calls_open++;
     return slot->generation << SLOT_BITS | index;
 }
 
-/* Takes the call out of its session; late answers will not find it. */
-static void slot_release(struct rpc_session *session, struct rpc_call *call)
+/* Takes the call out of its talk; late answers will not find it. */
+static void slot_release(struct rpc_talk *talk, struct rpc_call *call)
 {
-    struct rpc_slot *slot = slot_find(session, call->id);
+    struct rpc_slot *slot = slot_find(talk, call->id);
     CHECK(slot && slot->call == call);
     slot->call = NULL;
     slot->generation++;
-    slot->next_free = session->slots_free;
-    session->slots_free = (uint32_t)(slot - session->slots) + 1;
-    CHECK(session->calls_open > 0);
-    session->calls_open--;
-    session->rpc->counters.calls_open--;
+    slot->next_free = talk->slots_free;
+    talk->slots_free = (uint32_t)(slot - talk->slots) + 1;
+    CHECK(talk->calls_open > 0);
+    talk->calls_open--;
+    talk->rpc->counters.calls_open--;
     timer_stop(&call->timer);
-    if (session->calls_open == 0 && session->goodbye_received) rpc_session_flush_later(session);
+    if (talk->calls_open == 0 && talk->goodbye_received) rpc_talk_flush_later(talk);
 }
 
 /* ---- completion ---- */
@@ -107,24 +107,24 @@ static void on_deadline(struct timer *timer)
 {
     struct rpc_call *call = CONTAINER_OF(timer, struct rpc_call, timer);
     CHECK(call->state == QUEUED || call->state == SENT);
-    struct rpc_session *session = call->peer->session;
+    struct rpc_talk *talk = call->peer->talk;
     /* A call that never left had no effect, and will not leave any more. */
     struct rpc_reply reply = {.status = call->state == SENT ? STATUS_TIMEOUT : STATUS_UNAVAILABLE};
-    count_end(session->rpc, reply.status);
-    slot_release(session, call);
+    count_end(talk->rpc, reply.status);
+    slot_release(talk, call);
     complete(call, &reply);
 }
 
-void rpc_calls_answer(struct rpc_session *session, const struct frame_entry *entry)
+void rpc_calls_answer(struct rpc_talk *talk, const struct frame_entry *entry)
 {
-    struct rpc_slot *slot = slot_find(session, entry->id);
+    struct rpc_slot *slot = slot_find(talk, entry->id);
     if (!slot || slot->call->state != SENT) {
-        session->rpc->counters.answers_unknown++;
+        talk->rpc->counters.answers_unknown++;
         return;
     }
     struct rpc_call *call = slot->call;
-    slot_release(session, call);
-    session->rpc->counters.calls_answered++;
+    slot_release(talk, call);
+    talk->rpc->counters.calls_answered++;
     struct rpc_reply reply = {
         .status = (enum status)entry->code,
         .retry_after_us = entry->time_us,
@@ -136,18 +136,18 @@ void rpc_calls_answer(struct rpc_session *session, const struct frame_entry *ent
     complete(call, &reply);
 }
 
-void rpc_calls_end(struct rpc_session *session, enum status status, bool only_unsent)
+void rpc_calls_end(struct rpc_talk *talk, enum status status, bool only_unsent)
 {
-    for (uint32_t i = 0; i < session->slots_count; i++) {
-        struct rpc_call *call = session->slots[i].call;
+    for (uint32_t i = 0; i < talk->slots_count; i++) {
+        struct rpc_call *call = talk->slots[i].call;
         if (!call || (only_unsent && call->state == SENT)) continue;
         enum status end = call->state == SENT ? status : STATUS_UNAVAILABLE;
-        count_end(session->rpc, end);
-        slot_release(session, call);
+        count_end(talk->rpc, end);
+        slot_release(talk, call);
         call->peer = NULL;
-        rpc_call_finish(session->rpc, call, end);
+        rpc_call_finish(talk->rpc, call, end);
     }
-    CHECK(only_unsent || session->calls_open == 0);
+    CHECK(only_unsent || talk->calls_open == 0);
 }
 
 /* ---- starting ---- */
@@ -159,15 +159,14 @@ static uint64_t budget_ns(const struct rpc_call *call)
     return (budget_us < longest_us ? budget_us : longest_us) * 1000;
 }
 
-/* Puts the call into the session's lane; anything but OK: it did not go. */
-static enum status enqueue(struct rpc_session *session, struct rpc_call *call, const struct rpc_body *body)
+/* Puts the call into the talk's lane; anything but OK: it did not go. */
+static enum status enqueue(struct rpc_talk *talk, struct rpc_call *call, const struct rpc_body *body)
 {
     uint32_t body_bytes = rpc_body_size(body);
     uint32_t size = frame_entry_size(call->routed, body_bytes);
-    if (body_bytes > session->peer_frame_max || size + FRAME_HEADER_BYTES > session->peer_frame_max)
-        return STATUS_TOO_BIG;
-    if (session->calls.bytes + size > RPC_QUEUE_BYTES_MAX) return STATUS_BUSY;
-    uint64_t id = slot_take(session, call);
+    if (body_bytes > talk->peer_frame_max || size + FRAME_HEADER_BYTES > talk->peer_frame_max) return STATUS_TOO_BIG;
+    if (talk->calls.bytes + size > RPC_QUEUE_BYTES_MAX) return STATUS_BUSY;
+    uint64_t id = slot_take(talk, call);
     if (id == 0) return STATUS_BUSY;
     call->id = id;
     call->state = QUEUED;
@@ -184,9 +183,9 @@ static enum status enqueue(struct rpc_session *session, struct rpc_call *call, c
         .stamp = call->stamp,
         .body = {NULL, body_bytes},
     };
-    rpc_body_write(body, frame_entry_write(rpc_lane_append(&session->calls, size), &entry), body_bytes);
+    rpc_body_write(body, frame_entry_write(rpc_lane_append(&talk->calls, size), &entry), body_bytes);
     timer_start_in(&call->timer, budget);
-    rpc_session_flush_later(session);
+    rpc_talk_flush_later(talk);
     return STATUS_OK;
 }
 
@@ -198,7 +197,7 @@ void rpc_call_start(struct rpc_peer *peer, struct rpc_call *call, const struct r
     list_init(&call->link);
     timer_init(&call->timer, rpc->reactor, on_deadline);
     call->peer = peer;
-    enum status status = rpc_peer_is_up(peer) ? enqueue(peer->session, call, body) : STATUS_UNAVAILABLE;
+    enum status status = rpc_peer_is_up(peer) ? enqueue(peer->talk, call, body) : STATUS_UNAVAILABLE;
     if (status == STATUS_OK) return;
     count_end(rpc, status);
     call->peer = NULL;
@@ -213,37 +212,37 @@ void rpc_call_cancel(struct rpc_call *call)
         call->state = IDLE;
         return;
     }
-    struct rpc_session *session = call->peer->session;
-    session->rpc->counters.calls_cancelled++;
-    if (call->state == SENT && session->state == RPC_SESSION_OPEN) {
+    struct rpc_talk *talk = call->peer->talk;
+    talk->rpc->counters.calls_cancelled++;
+    if (call->state == SENT && talk->state == RPC_TALK_OPEN) {
         struct frame_entry entry = {.id = call->id, .kind = FRAME_CANCEL, .trace = call->trace};
-        frame_entry_write(rpc_lane_append(&session->calls, FRAME_ENTRY_BYTES), &entry);
-        rpc_session_flush_later(session);
+        frame_entry_write(rpc_lane_append(&talk->calls, FRAME_ENTRY_BYTES), &entry);
+        rpc_talk_flush_later(talk);
     }
-    slot_release(session, call);
+    slot_release(talk, call);
     call->state = IDLE;
     call->peer = NULL;
 }
 
 /* ---- leaving ---- */
 
-static uint32_t budget_left_us(const struct rpc_session *session, const struct rpc_call *call)
+static uint32_t budget_left_us(const struct rpc_talk *talk, const struct rpc_call *call)
 {
-    uint64_t now = reactor_now_ns(session->rpc->reactor);
+    uint64_t now = reactor_now_ns(talk->rpc->reactor);
     return call->timer.at_ns > now ? (uint32_t)((call->timer.at_ns - now) / 1000) : 0;
 }
 
-bool rpc_calls_depart(struct rpc_session *session)
+bool rpc_calls_depart(struct rpc_talk *talk)
 {
-    struct rpc_lane_frame *frame = rpc_lane_first(&session->calls);
+    struct rpc_lane_frame *frame = rpc_lane_first(&talk->calls);
     if (!frame) return false;
-    uint32_t allowed = session->granted - session->opened;
+    uint32_t allowed = talk->granted - talk->opened;
     if (allowed == 0) {
-        if (!session->grants_stalled) session->rpc->counters.grant_stalls++;
-        session->grants_stalled = true;
+        if (!talk->grants_stalled) talk->rpc->counters.grant_stalls++;
+        talk->grants_stalled = true;
         return false;
     }
-    session->grants_stalled = false;
+    talk->grants_stalled = false;
     uint8_t *data = frame->buffer->data, *rest = data + frame->buffer->size;
     uint32_t kept = FRAME_HEADER_BYTES;
     uint16_t count = 0;
@@ -253,23 +252,23 @@ bool rpc_calls_depart(struct rpc_session *session)
         struct frame_entry entry;
         if (!frame_next(&reader, &entry)) break;
         if (entry.kind == FRAME_CALL) {
-            struct rpc_slot *slot = slot_find(session, entry.id);
+            struct rpc_slot *slot = slot_find(talk, entry.id);
             if (!slot) continue; /* it ended before it could leave */
             if (allowed == 0) {
                 rest = at;
                 break;
             }
             allowed--;
-            session->opened++;
+            talk->opened++;
             slot->call->state = SENT;
-            frame_entry_set_time(at, budget_left_us(session, slot->call));
+            frame_entry_set_time(at, budget_left_us(talk, slot->call));
         }
         uint32_t size = (uint32_t)(reader.at - at);
         if (data + kept != at) memmove(data + kept, at, size);
         kept += size;
         count++;
     }
-    rpc_lane_cut(&session->calls, frame, kept, count, rest);
+    rpc_lane_cut(&talk->calls, frame, kept, count, rest);
     return true;
 }
 
@@ -320,11 +319,11 @@ enum status rpc_call_wait(struct rpc_peer *peer, const struct rpc_call *call, co
     return reply->status;
 }
 
-uint64_t rpc_calls_late_ns(const struct rpc_session *session, uint64_t now_ns)
+uint64_t rpc_calls_late_ns(const struct rpc_talk *talk, uint64_t now_ns)
 {
     uint64_t late = 0;
-    for (uint32_t i = 0; i < session->slots_count; i++) {
-        const struct rpc_call *call = session->slots[i].call;
+    for (uint32_t i = 0; i < talk->slots_count; i++) {
+        const struct rpc_call *call = talk->slots[i].call;
         if (call && now_ns > call->timer.at_ns && now_ns - call->timer.at_ns > late) late = now_ns - call->timer.at_ns;
     }
     return late;

@@ -1,5 +1,5 @@
 /*
- * lane: frames being filled with entries that wait to leave: natural batching. A session has one lane for answers and
+ * lane: frames being filled with entries that wait to leave: natural batching. A talk has one lane for answers and
  * one for calls. Entries are written once, into the buffer that is handed to the door.
  *
  * Does not judge limits: who appends knows them. Reactor's thread.

@@ -5,7 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
-#include "common/rpc/session.h"
+#include "common/rpc/talk.h"
 
 enum { PIPES_MAX_DEFAULT = 1024, ANSWER_BUDGET_INTERNAL = 256 << 20, ANSWER_BUDGET_CLIENT = 64 << 20 };
 
@@ -19,7 +19,7 @@ static void on_finish(struct task *task)
 
 static void on_bury(struct task *task)
 {
-    rpc_sessions_bury(CONTAINER_OF(task, struct rpc, bury));
+    rpc_talks_bury(CONTAINER_OF(task, struct rpc, bury));
 }
 
 static void on_goodbye_look(struct task *task);
@@ -47,7 +47,7 @@ struct rpc *rpc_create(const struct rpc_options *options)
     rpc->next_connection = (uint64_t)(reactor_index(options->reactor) + 1) << 32;
     list_init(&rpc->peers);
     list_init(&rpc->listeners);
-    list_init(&rpc->sessions);
+    list_init(&rpc->talks);
     list_init(&rpc->finished);
     list_init(&rpc->dead);
     list_init(&rpc->free_requests);
@@ -74,9 +74,9 @@ const struct rpc_counters *rpc_counters(const struct rpc *rpc)
 {
     struct rpc_counters *counters = &((struct rpc *)rpc)->counters;
     counters->queued_bytes = 0;
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        const struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        counters->queued_bytes += session->calls.bytes + session->answers.bytes;
+    LIST_FOR_EACH (node, &rpc->talks) {
+        const struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        counters->queued_bytes += talk->calls.bytes + talk->answers.bytes;
     }
     return counters;
 }
@@ -89,13 +89,13 @@ static uint64_t later(uint64_t a, uint64_t b)
 void rpc_sight(const struct rpc *rpc, struct rpc_sight *out)
 {
     uint64_t now = env_mono_ns(reactor_env(rpc->reactor));
-    LIST_FOR_EACH (link, &rpc->sessions) {
-        const struct rpc_session *session = CONTAINER_OF(link, struct rpc_session, link);
-        out->sessions++;
-        out->calls += session->calls_open;
-        out->requests += session->requests_kept;
-        out->call_late_ns = later(out->call_late_ns, rpc_calls_late_ns(session, now));
-        out->request_late_ns = later(out->request_late_ns, rpc_serve_late_ns(session, now));
+    LIST_FOR_EACH (link, &rpc->talks) {
+        const struct rpc_talk *talk = CONTAINER_OF(link, struct rpc_talk, link);
+        out->talks++;
+        out->calls += talk->calls_open;
+        out->requests += talk->requests_kept;
+        out->call_late_ns = later(out->call_late_ns, rpc_calls_late_ns(talk, now));
+        out->request_late_ns = later(out->request_late_ns, rpc_serve_late_ns(talk, now));
     }
 }
 
@@ -113,18 +113,18 @@ void rpc_destroy(struct rpc *rpc)
     rpc->goodbye_told = true;
     LIST_FOR_EACH (node, &rpc->peers)
         rpc_peer_destroy(CONTAINER_OF(node, struct rpc_peer, link));
-    LIST_FOR_EACH (node, &rpc->sessions)
-        rpc_session_drop(CONTAINER_OF(node, struct rpc_session, link));
+    LIST_FOR_EACH (node, &rpc->talks)
+        rpc_talk_drop(CONTAINER_OF(node, struct rpc_talk, link));
     LIST_FOR_EACH (node, &rpc->listeners)
         listener_destroy(CONTAINER_OF(node, struct rpc_listener, link));
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        rpc_serve_forget(session);
-        rpc_session_release(session);
+    LIST_FOR_EACH (node, &rpc->talks) {
+        struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        rpc_serve_forget(talk);
+        rpc_talk_release(talk);
     }
     rpc_calls_finish_now(rpc);
-    CHECK(list_is_empty(&rpc->sessions) && list_is_empty(&rpc->peers) && list_is_empty(&rpc->finished));
-    rpc_sessions_bury(rpc);
+    CHECK(list_is_empty(&rpc->talks) && list_is_empty(&rpc->peers) && list_is_empty(&rpc->finished));
+    rpc_talks_bury(rpc);
     task_cancel(&rpc->finish);
     task_cancel(&rpc->bury);
     task_cancel(&rpc->goodbye_look);
@@ -138,19 +138,19 @@ void rpc_destroy(struct rpc *rpc)
 
 static bool serves_requests(const struct rpc *rpc)
 {
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        const struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        if (session->requests_open > 0) return true;
+    LIST_FOR_EACH (node, &rpc->talks) {
+        const struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        if (talk->requests_open > 0) return true;
     }
     return false;
 }
 
 static bool waits_for_peers(const struct rpc *rpc)
 {
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        const struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
+    LIST_FOR_EACH (node, &rpc->talks) {
+        const struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
         /* A listener waits for its dialers to close: frames given to the door are not flushed by a close of ours. */
-        if (session->dialed ? !rpc_session_is_quiet(session) : session->state == RPC_SESSION_OPEN) return true;
+        if (talk->dialed ? !rpc_talk_is_quiet(talk) : talk->state == RPC_TALK_OPEN) return true;
     }
     return false;
 }
@@ -160,9 +160,9 @@ static void leave_peers(struct rpc *rpc)
 {
     if (rpc->goodbye_left) return;
     rpc->goodbye_left = true;
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        if (session->dialed) rpc_session_goodbye(session);
+    LIST_FOR_EACH (node, &rpc->talks) {
+        struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        if (talk->dialed) rpc_talk_goodbye(talk);
     }
     LIST_FOR_EACH (node, &rpc->peers) {
         struct rpc_peer *peer = CONTAINER_OF(node, struct rpc_peer, link);
@@ -209,9 +209,9 @@ void rpc_goodbye(struct rpc *rpc, void (*done)(void *context), void *context)
     rpc->goodbye_context = context;
     timer_init(&rpc->goodbye_timer, rpc->reactor, on_goodbye_timer);
     timer_start_in(&rpc->goodbye_timer, (uint64_t)RPC_GOODBYE_SERVE_MS * 1000000);
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        if (!session->dialed) rpc_session_goodbye(session);
+    LIST_FOR_EACH (node, &rpc->talks) {
+        struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        if (!talk->dialed) rpc_talk_goodbye(talk);
     }
     rpc_goodbye_check(rpc);
 }
@@ -222,10 +222,10 @@ static bool peer_pipe_up(void *context, struct link_pipe *pipe)
 {
     struct rpc_peer *peer = context;
     if (peer->rpc->stopping) return false;
-    if (peer->session) rpc_session_end(peer->session, RPC_END_SUPERSEDED, "its dialer has a newer pipe");
-    struct rpc_session *session = rpc_session_create(peer->rpc, pipe, peer, NULL);
-    pipe->user = session;
-    peer->session = session;
+    if (peer->talk) rpc_talk_end(peer->talk, RPC_END_SUPERSEDED, "its dialer has a newer pipe");
+    struct rpc_talk *talk = rpc_talk_create(peer->rpc, pipe, peer, NULL);
+    pipe->user = talk;
+    peer->talk = talk;
     return true;
 }
 
@@ -233,20 +233,20 @@ static bool listener_pipe_up(void *context, struct link_pipe *pipe)
 {
     struct rpc_listener *listener = context;
     if (listener->rpc->stopping) return false;
-    pipe->user = rpc_session_create(listener->rpc, pipe, NULL, listener);
+    pipe->user = rpc_talk_create(listener->rpc, pipe, NULL, listener);
     return true;
 }
 
 static void pipe_frame(void *context, struct link_pipe *pipe, struct link_buffer *buffer)
 {
     (void)context;
-    rpc_session_frame(pipe->user, buffer);
+    rpc_talk_frame(pipe->user, buffer);
 }
 
 static void pipe_down(void *context, struct link_pipe *pipe)
 {
     (void)context;
-    rpc_session_down(pipe->user);
+    rpc_talk_down(pipe->user);
 }
 
 static const struct link_handler PEER_HANDLER = {peer_pipe_up, pipe_frame, pipe_down};
@@ -284,10 +284,10 @@ void rpc_peer_destroy(struct rpc_peer *peer)
     struct rpc *rpc = peer->rpc;
     peer->options.up = NULL;
     peer->options.down = NULL;
-    /* The sessions of this peer: the newest, and those that are lame. */
-    LIST_FOR_EACH (node, &rpc->sessions) {
-        struct rpc_session *session = CONTAINER_OF(node, struct rpc_session, link);
-        if (session->peer == peer) rpc_session_drop(session);
+    /* The talks of this peer: the newest, and those that are lame. */
+    LIST_FOR_EACH (node, &rpc->talks) {
+        struct rpc_talk *talk = CONTAINER_OF(node, struct rpc_talk, link);
+        if (talk->peer == peer) rpc_talk_drop(talk);
     }
     link_close(rpc->net, peer->end);
     list_remove(&peer->link);
@@ -302,7 +302,7 @@ bool rpc_peer_is_up(const struct rpc_peer *peer)
 
 const struct rpc_info *rpc_peer_info(const struct rpc_peer *peer)
 {
-    return peer->up ? &peer->session->info : NULL;
+    return peer->up ? &peer->talk->info : NULL;
 }
 
 const char *rpc_peer_address(const struct rpc_peer *peer)
@@ -313,19 +313,19 @@ const char *rpc_peer_address(const struct rpc_peer *peer)
 bool rpc_peer_clock(const struct rpc_peer *peer, int64_t *wall_us, uint64_t *at_ns)
 {
     if (!peer->up) return false;
-    *wall_us = peer->session->peer_wall_us;
-    *at_ns = peer->session->heard_ns;
+    *wall_us = peer->talk->peer_wall_us;
+    *at_ns = peer->talk->heard_ns;
     return true;
 }
 
 uint64_t rpc_peer_heard_ns(const struct rpc_peer *peer)
 {
-    return peer->up ? peer->session->heard_ns : 0;
+    return peer->up ? peer->talk->heard_ns : 0;
 }
 
 uint32_t rpc_peer_open(const struct rpc_peer *peer)
 {
-    return peer->session ? peer->session->calls_open : 0;
+    return peer->talk ? peer->talk->calls_open : 0;
 }
 
 /* ---- listeners ---- */

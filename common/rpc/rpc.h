@@ -107,7 +107,7 @@ const struct rpc_counters *rpc_counters(const struct rpc *rpc);
 
 /* What is under way, for tests. Late: how far the latest of them is beyond its deadline. */
 struct rpc_sight {
-    uint32_t sessions, calls, requests; /* requests: taken, and not answered by their handlers */
+    uint32_t talks, calls, requests; /* requests: taken, and not answered by their handlers */
     uint64_t call_late_ns, request_late_ns;
 };
 /* Adds to *out: a daemon has several. */

@@ -3,7 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
-#include "common/rpc/session.h"
+#include "common/rpc/talk.h"
 
 /* Pooled requests keep a chunk of their arenas: a small one, or beyond POOL_LARGE_MAX none. */
 enum { POOL_MAX = 2048, POOL_LARGE_MAX = 128, POOL_CHUNK_BYTES = 4096 };
@@ -18,8 +18,8 @@ struct rpc_held {
 /* A request with what its handler need not see. */
 struct serving {
     struct rpc_request request;
-    struct list link; /* session->requests (cancelled ones at the end), or the pool */
-    struct rpc_session *session;
+    struct list link; /* talk->requests (cancelled ones at the end), or the pool */
+    struct rpc_talk *talk;
     struct rpc_held *held;
     uint64_t id;
     uint64_t reply_to;
@@ -86,14 +86,14 @@ void rpc_serve_free_pool(struct rpc *rpc)
 /* The peer may open another call in its place. */
 static void reclaim(struct serving *serving)
 {
-    struct rpc_session *session = serving->session;
+    struct rpc_talk *talk = serving->talk;
     if (serving->reclaimed) return;
     serving->reclaimed = true;
-    CHECK(session->requests_open > 0);
-    session->requests_open--;
-    if (!serving->request.plain) CHECK(map_remove(&session->requests_by_id, serving->id) == serving);
-    if (session->state == RPC_SESSION_OPEN) rpc_session_flush_later(session);
-    if (session->rpc->stopping) rpc_goodbye_check(session->rpc);
+    CHECK(talk->requests_open > 0);
+    talk->requests_open--;
+    if (!serving->request.plain) CHECK(map_remove(&talk->requests_by_id, serving->id) == serving);
+    if (talk->state == RPC_TALK_OPEN) rpc_talk_flush_later(talk);
+    if (talk->rpc->stopping) rpc_goodbye_check(talk->rpc);
 }
 
 /* Nobody waits any more. The handler may answer, and so free it, from inside. */
@@ -103,21 +103,21 @@ static void cancel(struct serving *serving)
     serving->request.cancelled = true;
     timer_stop(&serving->late);
     list_remove(&serving->link);
-    list_push_back(&serving->session->requests, &serving->link);
+    list_push_back(&serving->talk->requests, &serving->link);
     reclaim(serving);
     if (serving->request.on_cancel) serving->request.on_cancel(&serving->request);
 }
 
 static void remove_request(struct serving *serving)
 {
-    struct rpc_session *session = serving->session;
+    struct rpc_talk *talk = serving->talk;
     timer_stop(&serving->late);
     list_remove(&serving->link);
-    CHECK(session->requests_kept > 0);
-    session->requests_kept--;
-    session->rpc->counters.requests_open--;
-    serving_give(session->rpc, serving);
-    if (session->state == RPC_SESSION_GONE) rpc_session_release(session);
+    CHECK(talk->requests_kept > 0);
+    talk->requests_kept--;
+    talk->rpc->counters.requests_open--;
+    serving_give(talk->rpc, serving);
+    if (talk->state == RPC_TALK_GONE) rpc_talk_release(talk);
 }
 
 void rpc_request_drop_body(struct rpc_request *request)
@@ -130,17 +130,17 @@ void rpc_request_drop_body(struct rpc_request *request)
 
 /* ---- answers ---- */
 
-static void write_answer(struct rpc_session *session, uint64_t id, enum status status, const struct rpc_answer *answer)
+static void write_answer(struct rpc_talk *talk, uint64_t id, enum status status, const struct rpc_answer *answer)
 {
     static const struct rpc_answer nothing;
     if (!answer) answer = &nothing;
     bool routed = answer->range || answer->epoch || answer->stamp;
     uint32_t body_bytes = rpc_body_size(answer->body);
     const struct rpc_body *body = answer->body;
-    if (body_bytes > session->peer_frame_max ||
-        frame_entry_size(routed, body_bytes) + FRAME_HEADER_BYTES > session->peer_frame_max) {
-        if (rpc_may_log(session->rpc))
-            LOG(reactor_log(session->rpc->reactor), ERROR, "answer.too_big", "remote=%s bytes=%u", session->remote,
+    if (body_bytes > talk->peer_frame_max ||
+        frame_entry_size(routed, body_bytes) + FRAME_HEADER_BYTES > talk->peer_frame_max) {
+        if (rpc_may_log(talk->rpc))
+            LOG(reactor_log(talk->rpc->reactor), ERROR, "answer.too_big", "remote=%s bytes=%u", talk->remote,
                 body_bytes);
         status = STATUS_TOO_BIG;
         body_bytes = 0;
@@ -157,52 +157,52 @@ static void write_answer(struct rpc_session *session, uint64_t id, enum status s
         .stamp = answer->stamp,
         .body = {NULL, body_bytes},
     };
-    uint8_t *at = rpc_lane_append(&session->answers, frame_entry_size(routed, body_bytes));
+    uint8_t *at = rpc_lane_append(&talk->answers, frame_entry_size(routed, body_bytes));
     rpc_body_write(body, frame_entry_write(at, &entry), body_bytes);
 }
 
 /* One frame with one answer (or none), under the request's own header. */
-static void send_plain(struct rpc_session *session, uint64_t reply_to)
+static void send_plain(struct rpc_talk *talk, uint64_t reply_to)
 {
     uint16_t count = 0;
     struct link_buffer *buffer;
-    if (rpc_lane_is_empty(&session->answers)) {
-        buffer = link_buffer_create(session->net, FRAME_HEADER_BYTES);
+    if (rpc_lane_is_empty(&talk->answers)) {
+        buffer = link_buffer_create(talk->net, FRAME_HEADER_BYTES);
         buffer->size = FRAME_HEADER_BYTES;
     } else {
-        buffer = rpc_lane_take(&session->answers, &count);
+        buffer = rpc_lane_take(&talk->answers, &count);
     }
-    CHECK(rpc_lane_is_empty(&session->answers));
+    CHECK(rpc_lane_is_empty(&talk->answers));
     buffer->reply_to = reply_to;
     struct frame_header header = {
         .flags = FRAME_ONE_ANSWER,
         .count = count,
-        .sender_wall_us = reactor_wall_us(session->rpc->reactor),
+        .sender_wall_us = reactor_wall_us(talk->rpc->reactor),
     };
     frame_seal(buffer->data, buffer->size, &header);
-    session->rpc->counters.frames_sent++;
-    session->rpc->counters.bytes_sent += buffer->size;
-    link_send(session->pipe, buffer);
+    talk->rpc->counters.frames_sent++;
+    talk->rpc->counters.bytes_sent += buffer->size;
+    link_send(talk->pipe, buffer);
 }
 
-static void refuse(struct rpc_session *session, uint64_t id, enum status status)
+static void refuse(struct rpc_talk *talk, uint64_t id, enum status status)
 {
-    session->rpc->counters.requests_refused++;
-    write_answer(session, id, status, NULL);
-    rpc_session_flush_later(session);
+    talk->rpc->counters.requests_refused++;
+    write_answer(talk, id, status, NULL);
+    rpc_talk_flush_later(talk);
 }
 
 void rpc_answer(struct rpc_request *request, enum status status, const struct rpc_answer *answer)
 {
     struct serving *serving = CONTAINER_OF(request, struct serving, request);
-    struct rpc_session *session = serving->session;
+    struct rpc_talk *talk = serving->talk;
     if (!request->cancelled) {
-        session->rpc->counters.requests_answered++;
-        if (request->plain && session->state == RPC_SESSION_PLAIN) {
-            write_answer(session, serving->id, status, answer);
-            send_plain(session, serving->reply_to);
-        } else if (session->state == RPC_SESSION_OPEN) {
-            write_answer(session, serving->id, status, answer);
+        talk->rpc->counters.requests_answered++;
+        if (request->plain && talk->state == RPC_TALK_PLAIN) {
+            write_answer(talk, serving->id, status, answer);
+            send_plain(talk, serving->reply_to);
+        } else if (talk->state == RPC_TALK_OPEN) {
+            write_answer(talk, serving->id, status, answer);
         }
         reclaim(serving);
     }
@@ -211,10 +211,10 @@ void rpc_answer(struct rpc_request *request, enum status status, const struct rp
 
 /* ---- taking calls ---- */
 
-static struct serving *open_request(struct rpc_session *session, const struct frame_entry *entry,
-    const struct frame_header *header, struct rpc_held *held)
+static struct serving *open_request(
+    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held)
 {
-    struct rpc *rpc = session->rpc;
+    struct rpc *rpc = talk->rpc;
     struct serving *serving = serving_take(rpc);
     uint64_t longest_us = (uint64_t)CALL_BUDGET_MS_MAX * 1000;
     uint64_t budget_us = entry->time_us < longest_us ? entry->time_us : longest_us;
@@ -229,15 +229,15 @@ static struct serving *open_request(struct rpc_session *session, const struct fr
     request->sender_wall_us = header->sender_wall_us;
     request->body = entry->body;
     request->rpc = rpc;
-    request->from = &session->info;
-    request->remote = session->remote;
-    serving->session = session;
+    request->from = &talk->info;
+    request->remote = talk->remote;
+    serving->talk = talk;
     serving->id = entry->id;
     serving->held = held;
     held->references++;
-    list_push_front(&session->requests, &serving->link);
-    session->requests_open++;
-    session->requests_kept++;
+    list_push_front(&talk->requests, &serving->link);
+    talk->requests_open++;
+    talk->requests_kept++;
     rpc->counters.requests_open++;
     rpc->counters.requests_taken++;
     return serving;
@@ -245,61 +245,61 @@ static struct serving *open_request(struct rpc_session *session, const struct fr
 
 /* NULL and a status when the call is not for a handler here. */
 static const struct rpc_handler *find_handler(
-    const struct rpc_session *session, const struct frame_entry *entry, enum status *refusal)
+    const struct rpc_talk *talk, const struct frame_entry *entry, enum status *refusal)
 {
     *refusal = STATUS_BAD_REQUEST;
-    if (entry->flags & FRAME_MORE || entry->code >= METHODS_MAX || !session->listener) return NULL;
-    const struct rpc_handler *handler = &session->listener->handlers[entry->code];
+    if (entry->flags & FRAME_MORE || entry->code >= METHODS_MAX || !talk->listener) return NULL;
+    const struct rpc_handler *handler = &talk->listener->handlers[entry->code];
     if (!handler->handle) return NULL;
     *refusal = STATUS_DENIED;
-    if (!(handler->roles & RPC_ROLE_BIT(session->info.role))) return NULL;
+    if (!(handler->roles & RPC_ROLE_BIT(talk->info.role))) return NULL;
     *refusal = STATUS_UNAVAILABLE;
-    return session->rpc->stopping ? NULL : handler;
+    return talk->rpc->stopping ? NULL : handler;
 }
 
-bool rpc_serve_call(struct rpc_session *session, const struct frame_entry *entry, const struct frame_header *header,
-    struct rpc_held *held)
+bool rpc_serve_call(
+    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held)
 {
-    session->opened_peer++;
-    if ((int32_t)(session->opened_peer - session->granted_peer) > 0 || session->goodbye_received) return false;
-    if (map_get(&session->requests_by_id, entry->id)) return false;
+    talk->opened_peer++;
+    if ((int32_t)(talk->opened_peer - talk->granted_peer) > 0 || talk->goodbye_received) return false;
+    if (map_get(&talk->requests_by_id, entry->id)) return false;
     enum status refusal;
-    const struct rpc_handler *handler = find_handler(session, entry, &refusal);
+    const struct rpc_handler *handler = find_handler(talk, entry, &refusal);
     if (!handler) {
-        refuse(session, entry->id, refusal);
+        refuse(talk, entry->id, refusal);
         return true;
     }
-    struct serving *serving = open_request(session, entry, header, held);
-    map_put(&session->requests_by_id, entry->id, serving);
+    struct serving *serving = open_request(talk, entry, header, held);
+    map_put(&talk->requests_by_id, entry->id, serving);
     handler->handle(handler->context, &serving->request);
     return true;
 }
 
-void rpc_serve_cancel(struct rpc_session *session, uint64_t id)
+void rpc_serve_cancel(struct rpc_talk *talk, uint64_t id)
 {
-    struct serving *serving = map_get(&session->requests_by_id, id);
+    struct serving *serving = map_get(&talk->requests_by_id, id);
     if (serving) cancel(serving);
 }
 
 static void on_late(struct timer *timer)
 {
     struct serving *serving = CONTAINER_OF(timer, struct serving, late);
-    struct rpc_session *session = serving->session;
-    CHECK(session->state == RPC_SESSION_PLAIN);
+    struct rpc_talk *talk = serving->talk;
+    CHECK(talk->state == RPC_TALK_PLAIN);
     /* It may still have its effect: TIMEOUT says so, BUSY would not. */
-    write_answer(session, serving->id, STATUS_TIMEOUT, NULL);
-    send_plain(session, serving->reply_to);
+    write_answer(talk, serving->id, STATUS_TIMEOUT, NULL);
+    send_plain(talk, serving->reply_to);
     cancel(serving);
 }
 
 bool rpc_serve_plain(
-    struct rpc_session *session, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
 {
-    session->rpc->counters.requests_plain++;
+    talk->rpc->counters.requests_plain++;
     uint64_t reply_to = held->buffer->reply_to;
     if (header->count > 1) return false;
     if (header->count == 0) {
-        send_plain(session, reply_to);
+        send_plain(talk, reply_to);
         return true;
     }
     struct reader reader = frame_entries(frame);
@@ -307,21 +307,21 @@ bool rpc_serve_plain(
     CHECK(frame_next(&reader, &entry));
     if (entry.kind != FRAME_CALL) return false;
     enum status refusal;
-    const struct rpc_handler *handler = find_handler(session, &entry, &refusal);
-    if (handler && session->requests_kept >= RPC_PLAIN_OPEN_MAX) {
+    const struct rpc_handler *handler = find_handler(talk, &entry, &refusal);
+    if (handler && talk->requests_kept >= RPC_PLAIN_OPEN_MAX) {
         handler = NULL;
         refusal = STATUS_BUSY;
     }
     if (!handler) {
-        session->rpc->counters.requests_refused++;
-        write_answer(session, entry.id, refusal, NULL);
-        send_plain(session, reply_to);
+        talk->rpc->counters.requests_refused++;
+        write_answer(talk, entry.id, refusal, NULL);
+        send_plain(talk, reply_to);
         return true;
     }
-    struct serving *serving = open_request(session, &entry, header, held);
+    struct serving *serving = open_request(talk, &entry, header, held);
     serving->request.plain = true;
     serving->reply_to = reply_to;
-    timer_init(&serving->late, session->rpc->reactor, on_late);
+    timer_init(&serving->late, talk->rpc->reactor, on_late);
     timer_start_in(&serving->late, (uint64_t)RPC_PLAIN_ANSWER_MS * 1000000);
     handler->handle(handler->context, &serving->request);
     return true;
@@ -329,31 +329,31 @@ bool rpc_serve_plain(
 
 /* ---- ends ---- */
 
-void rpc_serve_end(struct rpc_session *session)
+void rpc_serve_end(struct rpc_talk *talk)
 {
     /* A handler may answer any request from on_cancel; the cancelled ones are at the end of the list. */
-    while (!list_is_empty(&session->requests)) {
-        struct serving *first = CONTAINER_OF(session->requests.next, struct serving, link);
+    while (!list_is_empty(&talk->requests)) {
+        struct serving *first = CONTAINER_OF(talk->requests.next, struct serving, link);
         if (first->request.cancelled) break;
         cancel(first);
     }
-    CHECK(session->requests_open == 0);
+    CHECK(talk->requests_open == 0);
 }
 
-uint32_t rpc_serve_grant(struct rpc_session *session)
+uint32_t rpc_serve_grant(struct rpc_talk *talk)
 {
-    bool backlog = session->listener && session->answers.bytes > session->listener->options.answer_budget_bytes / 4;
-    if (session->goodbye_sent || backlog) return session->granted_peer;
-    uint32_t free_slots = session->calls_max > session->requests_open ? session->calls_max - session->requests_open : 0;
-    uint32_t granted = session->opened_peer + free_slots;
-    if ((int32_t)(granted - session->granted_peer) > 0) session->granted_peer = granted;
-    return session->granted_peer;
+    bool backlog = talk->listener && talk->answers.bytes > talk->listener->options.answer_budget_bytes / 4;
+    if (talk->goodbye_sent || backlog) return talk->granted_peer;
+    uint32_t free_slots = talk->calls_max > talk->requests_open ? talk->calls_max - talk->requests_open : 0;
+    uint32_t granted = talk->opened_peer + free_slots;
+    if ((int32_t)(granted - talk->granted_peer) > 0) talk->granted_peer = granted;
+    return talk->granted_peer;
 }
 
-uint64_t rpc_serve_late_ns(const struct rpc_session *session, uint64_t now_ns)
+uint64_t rpc_serve_late_ns(const struct rpc_talk *talk, uint64_t now_ns)
 {
     uint64_t late = 0;
-    LIST_FOR_EACH (link, &session->requests) {
+    LIST_FOR_EACH (link, &talk->requests) {
         const struct serving *serving = CONTAINER_OF(link, struct serving, link);
         uint64_t deadline = serving->request.deadline_ns;
         if (now_ns > deadline && now_ns - deadline > late) late = now_ns - deadline;
@@ -361,14 +361,14 @@ uint64_t rpc_serve_late_ns(const struct rpc_session *session, uint64_t now_ns)
     return late;
 }
 
-void rpc_serve_forget(struct rpc_session *session)
+void rpc_serve_forget(struct rpc_talk *talk)
 {
     struct list *node;
-    while ((node = list_pop_front(&session->requests))) {
+    while ((node = list_pop_front(&talk->requests))) {
         struct serving *serving = CONTAINER_OF(node, struct serving, link);
         timer_stop(&serving->late);
-        session->requests_kept--;
-        session->rpc->counters.requests_open--;
-        serving_give(session->rpc, serving);
+        talk->requests_kept--;
+        talk->rpc->counters.requests_open--;
+        serving_give(talk->rpc, serving);
     }
 }

@@ -86,7 +86,7 @@ static bool look(const struct daemon *daemon, struct load *load)
     if (daemon->kind == &KIND_ROUTERD) look_at_router(load, instance);
     load->timers = daemon_timers(daemon);
     /* Every pipe has a timer, and every call. */
-    load->timers_max += load->rpc.sessions + load->rpc.calls + daemon->reactors_count * STEADY_TIMERS;
+    load->timers_max += load->rpc.talks + load->rpc.calls + daemon->reactors_count * STEADY_TIMERS;
     return load->kinds_count > 0;
 }
 

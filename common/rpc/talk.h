@@ -1,12 +1,12 @@
 /*
- * session: one pipe's conversation: HELLO, window, acknowledgements, grants, pings, silence, goodbye and the lame end
+ * talk: one pipe's conversation: HELLO, window, acknowledgements, grants, pings, silence, goodbye and the lame end
  * (docs/protocols/link.md). Internal to common/rpc: what the files of this room share.
  *
- * Life: HELLO -> OPEN -> LAME -> gone, or PLAIN instead of OPEN. A session outlives its pipe while requests of it are
+ * Life: HELLO -> OPEN -> LAME -> gone, or PLAIN instead of OPEN. A talk outlives its pipe while requests of it are
  * not answered. One reactor's thread.
  */
-#ifndef TRILLIUM_COMMON_RPC_SESSION_H
-#define TRILLIUM_COMMON_RPC_SESSION_H
+#ifndef TRILLIUM_COMMON_RPC_TALK_H
+#define TRILLIUM_COMMON_RPC_TALK_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,15 +39,15 @@ enum {
 _Static_assert(RPC_PING_MS * 3 < RPC_SILENCE_MS, "three pings fit into the silence that ends a pipe");
 _Static_assert((int)RPC_STALL_MS < (int)RPC_SILENCE_MS, "a stall of our own is seen before a peer's silence");
 
-enum rpc_session_state {
-    RPC_SESSION_HELLO,
-    RPC_SESSION_OPEN,
-    RPC_SESSION_PLAIN,
-    RPC_SESSION_LAME,
-    RPC_SESSION_GONE, /* its pipe is down; only requests keep it */
+enum rpc_talk_state {
+    RPC_TALK_HELLO,
+    RPC_TALK_OPEN,
+    RPC_TALK_PLAIN,
+    RPC_TALK_LAME,
+    RPC_TALK_GONE, /* its pipe is down; only requests keep it */
 };
 
-/* Why a session ended. */
+/* Why a talk ended. */
 enum rpc_end {
     RPC_END_GAP,
     RPC_END_MALFORMED,
@@ -66,14 +66,14 @@ struct rpc_slot {
     uint32_t next_free;
 };
 
-struct rpc_session {
-    struct list link; /* rpc->sessions */
+struct rpc_talk {
+    struct list link; /* rpc->talks */
     struct rpc *rpc;
     struct net *net;               /* of its pipe; makes and frees its frames */
     struct link_pipe *pipe;        /* NULL when gone */
     struct rpc_peer *peer;         /* the dialer's side; NULL when it was destroyed */
     struct rpc_listener *listener; /* the listener's side */
-    enum rpc_session_state state;
+    enum rpc_talk_state state;
     bool dialed;
     bool up_told; /* up, or admit, was told: down, or gone, is owed */
     bool goodbye_sent, goodbye_received;
@@ -114,10 +114,10 @@ struct rpc {
     void (*refresh)(void *context, struct rpc_info *self);
     void *context;
     struct rpc_counters counters;
-    struct list peers, listeners, sessions;
+    struct list peers, listeners, talks;
     struct list finished; /* calls that wait for their done */
     struct task finish;
-    struct list dead; /* sessions to be freed */
+    struct list dead; /* talks to be freed */
     struct task bury;
     struct list free_requests;
     uint32_t free_requests_count;
@@ -143,7 +143,7 @@ struct rpc_peer {
     char *address;
     uint64_t connection;
     struct link_end *end;
-    struct rpc_session *session; /* newest, until it is lame */
+    struct rpc_talk *talk; /* newest, until it is lame */
     bool up;
     enum status refused; /* what the last refusal said, so that it is logged once */
 };
@@ -157,38 +157,38 @@ struct rpc_listener {
     struct rpc_handler handlers[METHODS_MAX]; /* handle is NULL: unknown method */
 };
 
-/* ---- session.c ---- */
+/* ---- talk.c ---- */
 
 /* A pipe came up. exactly one of peer and listener is set. */
-struct rpc_session *rpc_session_create(
+struct rpc_talk *rpc_talk_create(
     struct rpc *rpc, struct link_pipe *pipe, struct rpc_peer *peer, struct rpc_listener *listener);
 /* A frame came; takes the buffer. */
-void rpc_session_frame(struct rpc_session *session, struct link_buffer *buffer);
-/* The pipe went down; the session may be freed. */
-void rpc_session_down(struct rpc_session *session);
+void rpc_talk_frame(struct rpc_talk *talk, struct link_buffer *buffer);
+/* The pipe went down; the talk may be freed. */
+void rpc_talk_down(struct rpc_talk *talk);
 /* Makes it lame: calls end, requests are cancelled, the pipe closes once it is quiet. */
-void rpc_session_end(struct rpc_session *session, enum rpc_end why, const char *detail);
+void rpc_talk_end(struct rpc_talk *talk, enum rpc_end why, const char *detail);
 /* Something may be able to leave at the end of this turn. */
-void rpc_session_flush_later(struct rpc_session *session);
-void rpc_session_goodbye(struct rpc_session *session);
+void rpc_talk_flush_later(struct rpc_talk *talk);
+void rpc_talk_goodbye(struct rpc_talk *talk);
 /* True when goodbyes are exchanged and no call is open either way, or it is no longer open. */
-bool rpc_session_is_quiet(const struct rpc_session *session);
-/* Frees a session that is gone when no request keeps it. */
-void rpc_session_release(struct rpc_session *session);
+bool rpc_talk_is_quiet(const struct rpc_talk *talk);
+/* Frees a talk that is gone when no request keeps it. */
+void rpc_talk_release(struct rpc_talk *talk);
 /* Frees those that were released. */
-void rpc_sessions_bury(struct rpc *rpc);
+void rpc_talks_bury(struct rpc *rpc);
 /* Ends it at once, with its pipe's end about to be closed. */
-void rpc_session_drop(struct rpc_session *session);
+void rpc_talk_drop(struct rpc_talk *talk);
 /* At most a few lines a second about pipes, whatever a peer does. */
 bool rpc_may_log(struct rpc *rpc);
 
 /* ---- handshake.c: HELLO of both sides ---- */
 
-void rpc_hello_send(struct rpc_session *session);
-/* The first frame of a pipe. False: the session was ended. */
-bool rpc_hello_take(struct rpc_session *session, const struct frame_header *header, struct bytes frame);
+void rpc_hello_send(struct rpc_talk *talk);
+/* The first frame of a pipe. False: the talk was ended. */
+bool rpc_hello_take(struct rpc_talk *talk, const struct frame_header *header, struct bytes frame);
 /* Is the peer, a daemon as we are, ahead by more than the bound? Counts and logs it. */
-bool rpc_clock_is_ahead(struct rpc_session *session, const struct frame_header *header);
+bool rpc_clock_is_ahead(struct rpc_talk *talk, const struct frame_header *header);
 
 /* ---- call.c ---- */
 
@@ -196,35 +196,35 @@ bool rpc_clock_is_ahead(struct rpc_session *session, const struct frame_header *
 void rpc_call_finish(struct rpc *rpc, struct rpc_call *call, enum status status);
 void rpc_calls_finish_now(struct rpc *rpc);
 /* An answer came. */
-void rpc_calls_answer(struct rpc_session *session, const struct frame_entry *entry);
+void rpc_calls_answer(struct rpc_talk *talk, const struct frame_entry *entry);
 /* Makes the first frame of calls fit to leave: ended calls are dropped, budgets are those of now, grants are kept.
    False when there is nothing to send (now). */
-bool rpc_calls_depart(struct rpc_session *session);
+bool rpc_calls_depart(struct rpc_talk *talk);
 /* How far the latest open call is beyond its deadline; 0: none is. */
-uint64_t rpc_calls_late_ns(const struct rpc_session *session, uint64_t now_ns);
+uint64_t rpc_calls_late_ns(const struct rpc_talk *talk, uint64_t now_ns);
 /* Ends all calls: UNAVAILABLE when they had not left, else status; only_unsent leaves the others open. */
-void rpc_calls_end(struct rpc_session *session, enum status status, bool only_unsent);
+void rpc_calls_end(struct rpc_talk *talk, enum status status, bool only_unsent);
 
 /* ---- serve.c ---- */
 
 struct rpc_held; /* a received frame that requests point into */
 struct rpc_held *rpc_held_create(struct net *net, struct link_buffer *buffer);
 void rpc_held_release(struct rpc_held *held);
-/* False: a violation, end the session. */
-bool rpc_serve_call(struct rpc_session *session, const struct frame_entry *entry, const struct frame_header *header,
-    struct rpc_held *held);
-void rpc_serve_cancel(struct rpc_session *session, uint64_t id);
+/* False: a violation, end the talk. */
+bool rpc_serve_call(
+    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held);
+void rpc_serve_cancel(struct rpc_talk *talk, uint64_t id);
 /* A frame of a plain client; takes nothing of held. False: a violation. */
 bool rpc_serve_plain(
-    struct rpc_session *session, const struct frame_header *header, struct bytes frame, struct rpc_held *held);
-/* All requests of the session are cancelled. */
-void rpc_serve_end(struct rpc_session *session);
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held);
+/* All requests of the talk are cancelled. */
+void rpc_serve_end(struct rpc_talk *talk);
 /* What we let the peer open now; absolute, never less than before. */
-uint32_t rpc_serve_grant(struct rpc_session *session);
+uint32_t rpc_serve_grant(struct rpc_talk *talk);
 /* How far the latest unanswered request is beyond its deadline; 0: none is. */
-uint64_t rpc_serve_late_ns(const struct rpc_session *session, uint64_t now_ns);
+uint64_t rpc_serve_late_ns(const struct rpc_talk *talk, uint64_t now_ns);
 /* Frees requests that will never be answered (at rpc_destroy). */
-void rpc_serve_forget(struct rpc_session *session);
+void rpc_serve_forget(struct rpc_talk *talk);
 void rpc_serve_free_pool(struct rpc *rpc);
 
 /* ---- rpc.c ---- */
