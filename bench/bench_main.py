@@ -1,12 +1,15 @@
 """main: acknowledged inserts and latest-50 reads of a one-node and a three-node cluster."""
 import os
 import platform
+import statistics
 import sys
 import time
 
 from harness import Cluster, difference
 
 INFLIGHT = {"insert": [64, 640, 3200], "latest": [64, 512]}
+FLOOR_PAIRS = 3
+PER_OPERATION_INFLIGHT = [64, 1024]
 QUIET_SECONDS = 1.2  # counters reach /metrics once a second
 
 
@@ -50,9 +53,46 @@ def measure(cluster, mode, loop, value, seconds):
         case["cpu_us_per_op"][kind + "s"] = round(used[kind]["cpu_us"] / ops, 2)
     case["frames_per_op"] = round(sum(kind["frames"] + kind["empties"] for kind in used.values()) / ops, 4)
     case["frame_bytes_per_op"] = round(sum(kind["frame_bytes"] for kind in used.values()) / ops, 1)
+    case["allocations_per_op"] = {kind + "s": round(used[kind]["allocations"] / ops, 3) for kind in used}
     case["load"] = os.getloadavg()[0]
     line(case)
     return case
+
+
+def floors(cluster, seconds):
+    """Writes at 1,000 a second beside the floor, in turns: the median of the ratios of their medians."""
+    ratios, pairs = [], []
+    for _ in range(FLOOR_PAIRS):
+        floor = cluster.floor(1000, seconds)
+        ours = cluster.load("--mode", "insert", "--rate", 1000, seconds=seconds)
+        pairs.append({"floor_p50_us": floor["p50_us"], "p50_us": ours["p50_us"]})
+        ratios.append(ours["p50_us"] / floor["p50_us"])
+    out = {"ratio": round(statistics.median(ratios), 2), "pairs": pairs}
+    say(f"  p50 of a write at 1,000/s to the floor: {out['ratio']} (" +
+        ", ".join(f"{pair['p50_us'] / 1000:.2f} : {pair['floor_p50_us'] / 1000:.2f}" for pair in pairs) + " ms)")
+    return out
+
+
+def per_operation(seconds):
+    """System calls and allocations of daemons per insert: one node, one router with one worker."""
+    out = []
+    with Cluster(1, routers=1) as cluster:
+        say("\none node, one router: per insert")
+        for inflight in PER_OPERATION_INFLIGHT:
+            before = cluster.sample()
+            case, calls = cluster.system_calls(
+                lambda n=inflight: cluster.load("--mode", "insert", "--inflight", n, seconds=seconds))
+            time.sleep(QUIET_SECONDS)
+            used, ops = difference(cluster.sample(), before), max(1, case["all_ops"])
+            one = {"inflight": inflight, "ops": ops,
+                   "system_calls": calls and {kind: round(value / ops, 2) for kind, value in calls.items()},
+                   "allocations": {kind: round(used[kind]["allocations"] / ops, 3) for kind in ("node", "router")}}
+            out.append(one)
+            say(f"  {inflight:>5} in flight: system calls " +
+                (f"{one['system_calls']['router']} router + {one['system_calls']['node']} node" if calls
+                 else "not measured (perf is missing, or needs root)") +
+                f"; allocations {one['allocations']['router']} router + {one['allocations']['node']} node")
+    return out
 
 
 def one_size(nodes, seconds):
@@ -69,9 +109,10 @@ def one_size(nodes, seconds):
         inserted = sum(case["all_ops"] for case in cases if case["mode"] == "insert")
         stored = inserted * cases[0]["content_bytes"] * min(3, nodes)
         written = cluster.sample()["node"]["written_bytes"] - before
+        floor = floors(cluster, seconds)
         files, logs = cluster.file_bytes()
         memory = {name: int(cluster.memory_bytes(name)) // 1024 for name in sorted(cluster.pids)}
-    out = {"nodes": nodes, "cases": cases, "memory_mib_most": memory, "content_bytes_stored": stored,
+    out = {"nodes": nodes, "cases": cases, "floor": floor, "memory_mib_most": memory, "content_bytes_stored": stored,
            "written_bytes": written, "written_per_stored": round(written / stored, 2), "file_bytes": files,
            "log_bytes": logs}
     say(f"  {inserted} messages; {out['written_per_stored']} bytes written per byte of content and replica; "
@@ -86,4 +127,5 @@ def run(arguments):
     say(f"{about['cpus']} x {about['cpu']}, {about['memory_mib']} MiB, Linux {about['kernel']}, "
         f"load before {about['load_before']:.1f}")
     return {"benchmark": "main", "machine": about,
+            "per_operation": per_operation(arguments.seconds),
             "sizes": [one_size(nodes, arguments.seconds) for nodes in arguments.nodes or [1, 3]]}

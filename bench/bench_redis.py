@@ -156,8 +156,8 @@ def files(nodes, redis, seconds):
     def msgctl(*words, output):
         began = time.monotonic()
         with open(output, "wb") as file:
-            done = subprocess.run([os.path.join(BIN, "msgctl"), *words], stdout=file, stderr=subprocess.PIPE, timeout=300,
-                                  env=environment)
+            done = subprocess.run([os.path.join(BIN, "msgctl"), *words], stdout=file, stderr=subprocess.PIPE,
+                                  timeout=300, env=environment)
         if done.returncode != 0:
             raise Failed(f"msgctl {words[0]}: {done.stderr.decode().strip()}")
         return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""soak: tens of millions of messages, with edits, deletes and reads beside; then a kill, a restart, and deleting all."""
+"""soak: tens of millions of messages, edits, deletes and reads beside; then a kill, a restart, and deleting all."""
 import glob
 import json
 import os
@@ -90,8 +90,9 @@ def pour(cluster, inserts):
             lines.append(json.loads(text))
             if "at_s" in lines[-1]:
                 now = lines[-1]
-                say(f"  {now['at_s']:>7.0f} s {now['inserted']:>10} inserted, {now['insert']['ops'] / EVERY_SECONDS:>7.0f}/s, "
-                    f"p99 {now['insert']['p99_us'] / 1000:>6.1f} ms; reads p99 {now['latest']['p99_us'] / 1000:>6.1f} ms")
+                say(f"  {now['at_s']:>7.0f} s {now['inserted']:>10} inserted, "
+                    f"{now['insert']['ops'] / EVERY_SECONDS:>7.0f}/s, p99 {now['insert']['p99_us'] / 1000:>6.1f} ms; "
+                    f"reads p99 {now['latest']['p99_us'] / 1000:>6.1f} ms")
     if not lines or "mode" not in lines[-1]:
         raise Failed("bench_load ended without its total")
     return lines[:-1], lines[-1]
@@ -132,8 +133,8 @@ def delete_all(cluster, nodes):
     environment = dict(os.environ, TRILLIUM_CONFIG=os.path.join(cluster.dir, "msgctl.yaml"))
 
     def msgctl(*words):
-        done = subprocess.run([os.path.join(BIN, "msgctl"), *words, "--deadline", "10m"], capture_output=True, text=True,
-                              timeout=900, env=environment)
+        command = [os.path.join(BIN, "msgctl"), *words, "--deadline", "10m"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
         if done.returncode != 0:
             raise Failed(f"msgctl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
@@ -141,8 +142,8 @@ def delete_all(cluster, nodes):
     purged = cluster.load("--purge", "--channels", CHANNELS, seconds=600, warmup=0)
     msgctl("flush")
     msgctl("compact", "run")
-    left = msgctl("channel", "list", "-o", "json").strip()
-    return dict(on_disk(cluster.dir, nodes), purged=purged, channels_left=len(left.splitlines()))
+    left = json.loads(msgctl("channel", "list", "-o", "json"))["channels"]
+    return dict(on_disk(cluster.dir, nodes), purged=purged, channels_left=len(left))
 
 
 def one_size(nodes, inserts):
@@ -181,5 +182,6 @@ def report(out):
 
 
 def run(arguments):
-    return {"benchmark": "soak", "sizes": [one_size(nodes, int((arguments.millions or 0) * 1e6) or INSERTS.get(nodes, INSERTS[3]))
+    asked = int((arguments.millions or 0) * 1e6)
+    return {"benchmark": "soak", "sizes": [one_size(nodes, asked or INSERTS.get(nodes, INSERTS[3]))
                                            for nodes in arguments.nodes or [1, 3]]}

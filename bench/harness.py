@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import urllib.request
@@ -98,13 +99,44 @@ class Cluster:
         for name in self.pids:
             kind = name.rstrip("0123456789")
             series = self.metrics(name)
-            one = out.setdefault(kind, {"cpu_us": 0, "written_bytes": 0, "frames": 0, "empties": 0, "frame_bytes": 0})
+            one = out.setdefault(kind, {"cpu_us": 0, "written_bytes": 0, "frames": 0, "empties": 0, "frame_bytes": 0,
+                                        "allocations": 0})
+            one["allocations"] += series["trillium_allocations_total"]
             one["cpu_us"] += self.cpu_us(name)
             one["written_bytes"] += self.written_bytes(name)
             one["frames"] += series['trillium_rpc_frames_total{direction="sent"}']
             one["empties"] += series['trillium_rpc_empties_total{direction="sent"}']
             one["frame_bytes"] += series['trillium_rpc_bytes_total{direction="sent"}']
         return out
+
+    def floor(self, rate, seconds):
+        """What an acknowledged write costs over the same doors when nobody does any work, on the same file system."""
+        directory = os.path.join(self.dir, "floor")
+        os.makedirs(directory, exist_ok=True)
+        command = [os.path.join(BIN, "bench_floor"), directory, *map(str, (min(3, self.nodes), rate, seconds))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+        if not done.stdout.startswith("{"):
+            raise Failed(f"bench_floor said nothing: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def system_calls(self, work):
+        """Runs work and returns what it returns, and the system calls of each kind of daemon meanwhile (None: there is
+        no perf, or this user may not use it)."""
+        counters = {}
+        for kind in ("node", "router"):
+            pids = ",".join(str(pid) for name, pid in self.pids.items() if name.startswith(kind))
+            command = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", pids]
+            try:
+                counters[kind] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            except FileNotFoundError:
+                return work(), None
+        result, calls = work(), {}
+        for kind, counter in counters.items():
+            counter.send_signal(signal.SIGINT)
+            _, text = counter.communicate(timeout=30)
+            first = text.strip().splitlines()[0].split(",")[0] if text.strip() else ""
+            calls[kind] = int(first) if first.isdigit() else None
+        return result, None if None in calls.values() else calls
 
     def file_bytes(self):
         """Apparent size of the nodes' immutable files, and of their logs."""

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/hash.h"
+#include "common/base/mem.h"
 
 enum { CHUNK_BYTES = 1 << 20, LOGS_MAX = 64 };
 
@@ -44,11 +45,10 @@ static const char *name_of(const char *path)
 static void *scan_log(void *argument)
 {
     struct log_scan *scan = argument;
-    void *buffer;
-    if (posix_memalign(&buffer, 4096, CHUNK_BYTES) != 0) exit(1);
+    void *buffer = mem_alloc_aligned(4096, CHUNK_BYTES);
     for (int i = 0; i < scan->count; i++)
         if (strncmp(name_of(scan->files[i]), scan->log, 2) == 0) scan_file(scan, scan->files[i], buffer);
-    free(buffer);
+    mem_free(buffer);
     return NULL;
 }
 

@@ -73,6 +73,8 @@ static enum exit_code run_list(struct cli *cli)
 
 /* ---- inspect ---- */
 
+enum { INSPECT_AT_ONCE = 16 };
+
 static const struct cli_option inspect_options[] = {
     {"--replicas", NULL, "ask each replica how many messages it shows, and their digest"},
     CLI_OPTIONS_END,
@@ -86,7 +88,7 @@ static void hex_of(ProtobufCBinaryData bytes, char out[33])
     out[2 * size] = 0;
 }
 
-static void inspect_json(uint64_t channel, const Trillium__V1__ChannelInspectAnswer *answer, bool replicas)
+static json_t *inspect_json(uint64_t channel, const Trillium__V1__ChannelInspectAnswer *answer, bool replicas)
 {
     json_t *list = json_array();
     char digest[33], range[24];
@@ -105,9 +107,9 @@ static void inspect_json(uint64_t channel, const Trillium__V1__ChannelInspectAns
     char token[24];
     snprintf(token, sizeof token, "%lld", (long long)answer->token);
     snprintf(range, sizeof range, "%016llx", (unsigned long long)answer->range);
-    output_json(json_pack("{s:o, s:s, s:s, s:I, s:i, s:s, s:o}", "channel_id", output_id(channel), "token", token,
-        "range", range, "epoch", (json_int_t)answer->epoch, "router", (int)answer->router, "router_address",
-        answer->router_address, "replicas", list));
+    return json_pack("{s:o, s:s, s:s, s:I, s:i, s:s, s:o}", "channel_id", output_id(channel), "token", token, "range",
+        range, "epoch", (json_int_t)answer->epoch, "router", (int)answer->router, "router_address",
+        answer->router_address, "replicas", list);
 }
 
 /* True when all replicas that answered show the same. */
@@ -158,24 +160,56 @@ static void inspect_table(uint64_t channel, const Trillium__V1__ChannelInspectAn
         puts(same ? "all replicas show the same" : "the replicas differ; reading the channel at ALL heals them");
 }
 
+/* Asks for INSPECT_AT_ONCE channels at a time; one that could not be inspected is told of and fails the command. */
+static enum exit_code inspect_some(
+    struct cli *cli, struct admin *admin, const Trillium__V1__ChannelInspectCall *calls, unsigned count, json_t *list)
+{
+    struct admin_ask asks[INSPECT_AT_ONCE];
+    enum exit_code worst = EXIT_DONE;
+    for (unsigned i = 0; i < count; i++)
+        asks[i] = (struct admin_ask){.target = ADMIN_ANY_ROUTER,
+            .method = METHOD_CHANNEL_INSPECT,
+            .call = &calls[i].base,
+            .answer_type = &trillium__v1__channel_inspect_answer__descriptor,
+            .budget_ms = CALL_BUDGET_MS_MAX};
+    admin_ask(admin, asks, count);
+    for (unsigned i = 0; i < count; i++) {
+        enum exit_code code = cli_outcome_read(cli, (int)asks[i].status, "not inspected");
+        if (code != EXIT_DONE)
+            worst = code;
+        else if (cli->is_json)
+            json_array_append_new(list, inspect_json(calls[i].channel_id, asks[i].answer, calls[i].replicas));
+        else
+            inspect_table(calls[i].channel_id, asks[i].answer, calls[i].replicas);
+    }
+    return worst;
+}
+
 static enum exit_code run_inspect(struct cli *cli)
 {
-    Trillium__V1__ChannelInspectCall call = TRILLIUM__V1__CHANNEL_INSPECT_CALL__INIT;
-    if (!cli_u64(cli, "CHANNEL", cli->arguments[0], &call.channel_id)) return EXIT_USAGE;
-    call.replicas = cli_has(cli, "--replicas");
+    Trillium__V1__ChannelInspectCall calls[CLI_ARGUMENTS_MAX];
+    for (unsigned i = 0; i < cli->arguments_count; i++) {
+        trillium__v1__channel_inspect_call__init(&calls[i]);
+        if (!cli_u64(cli, "CHANNEL", cli->arguments[i], &calls[i].channel_id)) return EXIT_USAGE;
+        calls[i].replicas = cli_has(cli, "--replicas");
+    }
     struct admin *admin = admin_open(cli);
     if (!admin) return EXIT_USAGE;
-    struct admin_ask ask = {.target = ADMIN_ANY_ROUTER,
-        .method = METHOD_CHANNEL_INSPECT,
-        .call = &call.base,
-        .answer_type = &trillium__v1__channel_inspect_answer__descriptor,
-        .budget_ms = CALL_BUDGET_MS_MAX};
-    admin_ask(admin, &ask, 1);
-    enum exit_code code = cli_outcome_read(cli, (int)ask.status, "not inspected");
-    if (code == EXIT_DONE && cli->is_json) inspect_json(call.channel_id, ask.answer, call.replicas);
-    if (code == EXIT_DONE && !cli->is_json) inspect_table(call.channel_id, ask.answer, call.replicas);
+    json_t *list = json_array();
+    enum exit_code worst = EXIT_DONE;
+    for (unsigned at = 0; at < cli->arguments_count; at += INSPECT_AT_ONCE) {
+        unsigned left = cli->arguments_count - at;
+        enum exit_code code =
+            inspect_some(cli, admin, calls + at, left < INSPECT_AT_ONCE ? left : INSPECT_AT_ONCE, list);
+        if (code != EXIT_DONE) worst = code;
+    }
+    if (cli->is_json && cli->arguments_count > 1)
+        output_json(json_pack("{s:O}", "channels", list));
+    else if (cli->is_json && json_array_size(list) == 1)
+        output_json(json_incref(json_array_get(list, 0)));
+    json_decref(list);
     admin_close(admin);
-    return code;
+    return worst;
 }
 
 /* ---- purge ---- */
@@ -223,10 +257,10 @@ const struct command channel_commands[] = {
         .options = list_options,
         .run = run_list},
     {.name = "channel inspect",
-        .arguments = "CHANNEL",
-        .summary = "Says where a channel lives and what each replica holds of it",
+        .arguments = "CHANNEL...",
+        .summary = "Says where channels live and what each replica holds of them",
         .arguments_min = 1,
-        .arguments_max = 1,
+        .arguments_max = CLI_ARGUMENTS_MAX,
         .options = inspect_options,
         .run = run_inspect},
     {.name = "channel purge",

@@ -131,11 +131,24 @@ kind_race() {
   [ $any = 1 ] || skip race "no race tests exist yet"
 }
 
+# Fresh seeds, one line in the ledger, the scenarios of what failed beside the logs.
+sim_campaign() {
+  local commit
+  commit=$(git log -1 --format=%h 2>/dev/null || echo unknown)
+  git diff --quiet HEAD -- 2>/dev/null || commit+=+
+  mkdir -p "$test_logs"
+  run_counted "sim $*" 86400 nice build/dev/bin/sim --ledger docs/campaigns.md --label "$(date +%F) | $commit" \
+    --keep "$test_logs" "$@"
+}
+
 kind_sim() {
   if [ $# -gt 0 ]; then
     verbose=1
     run_build dev sim || return 0
-    run_counted "sim $*" 3600 build/dev/bin/sim "$@"
+    case " $* " in
+    *" --hours "*) sim_campaign "$@" ;;
+    *) run_counted "sim $*" 3600 build/dev/bin/sim "$@" ;;
+    esac
     return 0
   fi
   run_build dev || return 0
@@ -144,6 +157,7 @@ kind_sim() {
     return 0
   fi
   run_counted sim 400 build/dev/bin/sim --seeds 1..200 --twice --quiet
+  run_counted "sim scenarios" 100 build/dev/bin/sim --scenario all --quiet
   local name seeds
   while read -r name seeds; do
     run_counted "sim finds $name" 100 build/dev/bin/sim --plant "$name" --seeds "1..$seeds" --quiet

@@ -26,7 +26,7 @@ struct settings {
             "a name for people, shown by msgctl and in logs"},                                                         \
         {"listen.address", CONFIG_STRING, offsetof(struct tag, member.listen_address), "127.0.0.1", 1, 255, NULL,      \
             "the IP address to listen on, and the one that peers are told"},                                           \
-        {"listen.backend", CONFIG_CHOICE, offsetof(struct tag, member.listen_backend), "nng", 0, 0, "sp|nng",          \
+        {"listen.backend", CONFIG_CHOICE, offsetof(struct tag, member.listen_backend), "sp", 0, 0, "sp|nng",           \
             "who accepts connections: sp is the daemon's own threads, nng those of that library; both speak the "      \
             "same"},                                                                                                   \
         {"storage.directory", CONFIG_STRING, offsetof(struct tag, member.storage_directory), NULL, 1, 4000, NULL,      \

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -315,6 +316,16 @@ static int serve(struct daemon *daemon, const sigset_t *set)
     return EXIT_DONE;
 }
 
+/* As many descriptors as the system lets us have: files, pipes, and whatever knocks at a listener. Nothing here uses
+   select, for which the usual soft limit is low. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &limit); /* then it stays as it was */
+}
+
 static int run(struct daemon *daemon)
 {
     sigset_t set;
@@ -324,6 +335,7 @@ static int run(struct daemon *daemon)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     daemon->main_thread = pthread_self();
+    raise_descriptors();
     if (!open_log(daemon) || !open_env(daemon) || !open_http(daemon) || !create_instance(daemon)) return EXIT_FAILED;
     return serve(daemon, &set);
 }

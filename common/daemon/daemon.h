@@ -1,7 +1,8 @@
 /*
- * daemon: the shell that the three daemons' main.c share. It reads the command line and configuration, opens the log
- * and the data directory, starts one thread per reactor and the http server, and ends everything on SIGTERM or SIGINT
- * within 10 s. What the daemon does is in its library; the simulator runs that library without this shell.
+ * daemon: the shell that the three daemons' main.c share. It reads the command line and configuration, raises the limit
+ * of descriptors, opens the log and the data directory, starts one thread per reactor and the http server, and ends
+ * everything on SIGTERM or SIGINT within 10 s. What the daemon does is in its library; the simulator runs that library
+ * without this shell.
  *
  *   int main(int argc, char **argv) { return daemon_main(&program, argc, argv); }
  *

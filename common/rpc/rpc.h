@@ -213,7 +213,8 @@ struct rpc_request {
     bool plain;     /* of a plain client: from is all zeros but its role, CLIENT */
     uint64_t trace;
     uint64_t range, epoch, stamp;
-    uint64_t deadline_ns;   /* monotonic; past it nobody waits */
+    uint64_t arrived_ns;    /* monotonic */
+    uint64_t deadline_ns;   /* past it nobody waits */
     int64_t sender_wall_us; /* of the frame */
     struct bytes body;      /* lives until rpc_answer or rpc_request_drop_body */
     struct arena arena;     /* for the handler; emptied by rpc_answer */

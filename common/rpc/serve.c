@@ -225,7 +225,8 @@ static struct serving *open_request(
     request->range = entry->range;
     request->epoch = entry->epoch;
     request->stamp = entry->stamp;
-    request->deadline_ns = reactor_now_ns(rpc->reactor) + budget_us * 1000;
+    request->arrived_ns = reactor_now_ns(rpc->reactor);
+    request->deadline_ns = request->arrived_ns + budget_us * 1000;
     request->sender_wall_us = header->sender_wall_us;
     request->body = entry->body;
     request->rpc = rpc;

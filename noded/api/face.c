@@ -47,7 +47,7 @@ static void init_metrics(struct face_metrics *out, struct metrics *m, unsigned s
     out->cache = gauge(m, shard, "trillium_node_cache_bytes", "Memory of cached blocks.");
     out->log = gauge(m, shard, "trillium_node_log_bytes", "Size of the commit log's segments.");
     out->tables = gauge(m, shard, "trillium_node_tables", "Sorted files that the manifests name.");
-    out->table_bytes = gauge(m, shard, "trillium_node_table_bytes", "Size of the sorted files that the manifests name.");
+    out->table_bytes = gauge(m, shard, "trillium_node_table_bytes", "Size of the files that the manifests name.");
     rpc_metrics_init(&out->rpc, m);
     out->write_time = latency(m, shard, "write");
     out->read_time = latency(m, shard, "read");

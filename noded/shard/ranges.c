@@ -180,7 +180,10 @@ void shard_keep_log(void *argument)
         struct replica *oldest = oldest_unflushed(shard, &first);
         if (oldest && wal_bytes(shard->wal) > shard->log_bytes_max) {
             shard->counters.forced_flushes++;
-            if (lsm_flush(oldest->lsm) == STATUS_OK) continue;
+            /* A change that looks its id up holds its record, flushed or not, until its read of the disk ends. */
+            uint64_t left = 0;
+            bool flushed = lsm_flush(oldest->lsm) == STATUS_OK;
+            if (flushed && !(lsm_first_unflushed(oldest->lsm, shard->log, &left) && left == first)) continue;
         }
         gate_wait(shard->reactor, &shard->wake, reactor_now_ns(shard->reactor) + 1000000000ull);
     }

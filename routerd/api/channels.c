@@ -283,13 +283,13 @@ static enum status newest_visible(struct channel_op *op, uint64_t channel, uint6
         .bound = FLIGHT_DOWN,
         .level = (uint8_t)op->level};
     struct arena arena = {0};
-    struct bytes page;
-    bool more;
+    struct read_page page;
     struct page_reader reader;
     struct page_entry entry;
-    enum status status = lists_read_wait(op->worker, &key, &arena, &page, &more);
+    enum status status = lists_read_wait(op->worker, op->request, &key, &arena, &page);
     *id = 0;
-    if (status == STATUS_OK && page_open(page, &reader) == STATUS_OK && page_next(&reader, &entry)) *id = entry.id;
+    if (status == STATUS_OK && page_open(page.bytes, &reader) == STATUS_OK && page_next(&reader, &entry))
+        *id = entry.id;
     arena_free(&arena);
     return status;
 }

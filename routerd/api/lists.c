@@ -29,14 +29,20 @@ void lists_depart(void *context, struct flight *flight)
         .hi = key->bound == FLIGHT_UP ? UINT64_MAX : key->id,
         .direction = key->bound == FLIGHT_UP ? PAGE_OLDEST_FIRST : PAGE_NEWEST_FIRST,
         .limit = key->limit,
-        .bytes_max = key->bytes_max};
+        .bytes_max = key->bytes_max,
+        .trace = flight->trace};
     read_start(&worker->coordinator, &spec, flown, flight);
 }
 
 static void landed(struct passenger *passenger, enum status status, struct bytes page, bool more)
 {
     struct read_passenger *read = CONTAINER_OF(passenger, struct read_passenger, passenger);
-    histogram_record(read->worker->metrics.read, (reactor_now_ns(read->worker->reactor) - read->boarded_ns) / 1000);
+    uint64_t took_us = (reactor_now_ns(read->worker->reactor) - read->boarded_ns) / 1000;
+    histogram_record(read->worker->metrics.read, took_us);
+    /* The lines of replicas carry the flight's trace. */
+    if (passenger->flight_trace != passenger->trace && worker_may_log(read->worker, status, took_us))
+        LOG(reactor_log(read->worker->reactor), INFO, "read.boarded", "trace=%016llx flight=%016llx",
+            (unsigned long long)passenger->trace, (unsigned long long)passenger->flight_trace);
     read->done(read, status, page, more);
 }
 
@@ -52,30 +58,30 @@ struct waiting_read {
     struct read_passenger read;
     struct fiber *fiber;
     struct arena *arena;
-    struct bytes page;
+    struct read_page *page;
     enum status status;
-    bool more, done;
+    bool done;
 };
 
 static void wake_reader(struct read_passenger *passenger, enum status status, struct bytes page, bool more)
 {
     struct waiting_read *waiting = CONTAINER_OF(passenger, struct waiting_read, read);
-    waiting->page = bytes_of(arena_copy(waiting->arena, page.data, page.size), page.size);
+    *waiting->page = (struct read_page){bytes_of(arena_copy(waiting->arena, page.data, page.size), page.size), more};
     waiting->status = status;
-    waiting->more = more;
     waiting->done = true;
     fiber_wake(waiting->fiber);
 }
 
-enum status lists_read_wait(
-    struct worker *worker, const struct flight_key *key, struct arena *arena, struct bytes *page, bool *more)
+enum status lists_read_wait(struct worker *worker, const struct rpc_request *request, const struct flight_key *key,
+    struct arena *arena, struct read_page *out)
 {
-    struct waiting_read waiting = {.read.done = wake_reader, .fiber = fiber_current(worker->reactor), .arena = arena};
+    struct waiting_read waiting = {.read = {.passenger.trace = request->trace, .done = wake_reader},
+        .fiber = fiber_current(worker->reactor),
+        .arena = arena,
+        .page = out};
     lists_board(worker, key, &waiting.read);
     while (!waiting.done)
         fiber_suspend(worker->reactor);
-    *page = waiting.page;
-    *more = waiting.more;
     return waiting.status;
 }
 
@@ -123,6 +129,7 @@ static void board_request(struct worker *worker, struct rpc_request *request, co
     op->worker = worker;
     op->request = request;
     op->read.done = done;
+    op->read.passenger.trace = request->trace;
     request->user = op;
     request->on_cancel = cancel;
     lists_board(worker, key, &op->read);
@@ -197,17 +204,16 @@ static void list_around(void *argument)
 {
     struct around around = *(struct around *)argument;
     struct arena *arena = &around.request->arena;
-    struct bytes newer = bytes_of(NULL, 0), older = bytes_of(NULL, 0);
-    bool more = false, more_newer = false;
+    struct read_page newer = {0}, older = {0};
     enum status status = STATUS_OK;
-    if (around.newer.limit > 0) status = lists_read_wait(around.worker, &around.newer, arena, &newer, &more_newer);
-    if (status == STATUS_OK) status = lists_read_wait(around.worker, &around.older, arena, &older, &more);
+    if (around.newer.limit > 0) status = lists_read_wait(around.worker, around.request, &around.newer, arena, &newer);
+    if (status == STATUS_OK) status = lists_read_wait(around.worker, around.request, &around.older, arena, &older);
     struct page_builder builder = {0};
     Trillium__V1__MessageListAnswer answer = TRILLIUM__V1__MESSAGE_LIST_ANSWER__INIT;
     if (status == STATUS_OK) {
-        struct bytes page = join_pages(arena, &builder, newer, older, &more);
+        struct bytes page = join_pages(arena, &builder, newer.bytes, older.bytes, &older.more);
         answer.page = (ProtobufCBinaryData){page.size, (uint8_t *)(uintptr_t)page.data};
-        answer.more = more;
+        answer.more = older.more;
     }
     worker_answer(around.worker, around.request, status, status == STATUS_OK ? RPC_MESSAGE(&answer) : RPC_EMPTY);
     page_free(&builder);

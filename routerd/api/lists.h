@@ -17,7 +17,7 @@ enum flight_bound {
 
 /* Embedded in whatever wants a page. */
 struct read_passenger {
-    struct passenger passenger;
+    struct passenger passenger; /* its trace is the caller's to set */
     uint64_t boarded_ns;
     struct worker *worker;
     void (*done)(struct read_passenger *passenger, enum status status, struct bytes page, bool more);
@@ -25,9 +25,13 @@ struct read_passenger {
 
 /* done is called later, never from inside. */
 void lists_board(struct worker *worker, const struct flight_key *key, struct read_passenger *passenger);
-/* (fiber) The same; the page is copied into arena. */
-enum status lists_read_wait(struct worker *worker, const struct flight_key *key, struct arena *arena,
-    struct bytes *page, bool *more) MUST_CHECK;
+struct read_page {
+    struct bytes bytes;
+    bool more;
+};
+/* (fiber) The same, for a request; the page is copied into arena. */
+enum status lists_read_wait(struct worker *worker, const struct rpc_request *request, const struct flight_key *key,
+    struct arena *arena, struct read_page *out) MUST_CHECK;
 /* The coalesce's depart; context is the worker. */
 void lists_depart(void *context, struct flight *flight);
 

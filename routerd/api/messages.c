@@ -226,6 +226,7 @@ static void handle_status(void *context, struct rpc_request *request)
     state->op = op_create(worker, request, call->channel_id, call->message_id);
     state->resolve = call->resolve;
     state->read.done = status_read;
+    state->read.passenger.trace = request->trace;
     struct flight_key key = {.channel = call->channel_id,
         .id = call->message_id,
         .table = CHAT_MESSAGES_ID,

@@ -3,7 +3,8 @@
 #include "common/base/check.h"
 #include "routerd/api/ids.h"
 
-enum { SLOW_MS = 250 };
+/* As a node's: whoever is slow there is slow here. */
+enum { SLOW_MS = 100, LINES_PER_SECOND = 20 };
 
 uint32_t worker_budget_us(const struct worker *worker, const struct rpc_request *request)
 {
@@ -27,20 +28,40 @@ enum status worker_level(unsigned wire, enum level *out)
     return STATUS_OK;
 }
 
-void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body)
+static bool has_failed(enum status status)
 {
     enum status_class class = status_class(status);
+    return class == STATUS_CLASS_RETRY || class == STATUS_CLASS_UNKNOWN || class == STATUS_CLASS_LOCAL;
+}
+
+bool worker_may_log(struct worker *worker, enum status status, uint64_t took_us)
+{
+    if (!has_failed(status) && took_us < SLOW_MS * 1000) return false;
+    return ++worker->lines <= LINES_PER_SECOND;
+}
+
+static void note(struct worker *worker, const struct rpc_request *request, enum status status)
+{
+    bool failed = has_failed(status);
+    uint64_t took_us = (reactor_now_ns(worker->reactor) - request->arrived_ns) / 1000;
     worker->calls++;
     metrics_count(worker->metrics.calls, 1);
-    if (class == STATUS_CLASS_RETRY || class == STATUS_CLASS_UNKNOWN || class == STATUS_CLASS_LOCAL) {
+    if (failed) {
         worker->failures++;
         metrics_count(worker->metrics.failures, 1);
-        if (class == STATUS_CLASS_UNKNOWN) metrics_count(worker->metrics.unknown, 1);
-        if (!request->cancelled)
-            LOG(reactor_log(worker->reactor), WARN, "call.failed", "method=%s status=%s trace=%016llx from=%s",
-                method_name(request->method), status_name(status), (unsigned long long)request->trace, request->remote);
+        if (status_class(status) == STATUS_CLASS_UNKNOWN) metrics_count(worker->metrics.unknown, 1);
     }
-    struct rpc_answer answer = {.retry_after_us = class == STATUS_CLASS_RETRY ? 20000 : 0, .body = body};
+    /* A parked call is not slow, and nobody waits for one that was cancelled. */
+    if (request->method == METHOD_RING || request->cancelled || !worker_may_log(worker, status, took_us)) return;
+    LOG(reactor_log(worker->reactor), WARN, failed ? "call.failed" : "call.slow",
+        "method=%s status=%s trace=%016llx took_us=%llu from=%s", method_name(request->method), status_name(status),
+        (unsigned long long)request->trace, (unsigned long long)took_us, request->remote);
+}
+
+void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body)
+{
+    note(worker, request, status);
+    struct rpc_answer answer = {.retry_after_us = status_class(status) == STATUS_CLASS_RETRY ? 20000 : 0, .body = body};
     rpc_answer(request, status, &answer);
 }
 

@@ -20,7 +20,7 @@ struct routerd;
 
 struct worker_metrics {
     struct metrics_counter *calls, *failures, *unknown;
-    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions;
+    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions, *abandoned;
     struct histogram *read, *write;
     struct rpc_metrics rpc;
 };
@@ -44,6 +44,7 @@ struct worker {
     void (*drained)(void *context);
     void *drained_context;
     uint64_t calls, failures;
+    unsigned lines; /* about calls, in this second */
 };
 
 /* The handlers, by file. Their context is the worker. */
@@ -52,8 +53,10 @@ extern const struct rpc_handlers MESSAGE_HANDLERS, LIST_HANDLERS, CHANNEL_HANDLE
 /* Takes the view over (holds it) and answers parked RING calls. */
 void worker_use_view(struct worker *worker, struct shared_view *view);
 
-/* Answers a client's call and counts it; one that failed leaves a line with its trace. */
+/* Answers a client's call and counts it; one that failed or was slow leaves a line with its trace. */
 void worker_answer(struct worker *worker, struct rpc_request *request, enum status status, const struct rpc_body *body);
+/* Whether what took so long and ended so is to leave a line, and a line may be written: a few in a second. */
+bool worker_may_log(struct worker *worker, enum status status, uint64_t took_us);
 /* What is now for ids: one that lies after it is TOO_NEW. */
 int64_t worker_id_now_ms(struct worker *worker);
 /* What is left of the request's budget, for the calls that serve it. */

@@ -45,11 +45,13 @@ static void tick(struct timer *timer)
     struct worker *worker = CONTAINER_OF(timer, struct worker, tick);
     const struct coordinator_counters *counters = &worker->coordinator.counters;
     ids_answer_ring_waiters(worker, false);
+    worker->lines = 0;
     show(worker->metrics.flights, worker->coalesce.flights);
     show(worker->metrics.boarded, worker->coalesce.joined);
     show(worker->metrics.mismatches, counters->mismatches);
     show(worker->metrics.write_backs, counters->write_backs);
     show(worker->metrics.hedges, counters->hedges);
+    show(worker->metrics.abandoned, counters->abandoned);
     show(worker->metrics.suspicions, worker->coordinator.replicas.suspicions);
     rpc_metrics_show(&worker->metrics.rpc, worker->rpc);
     timer_start_in(timer, (uint64_t)TICK_MS * 1000000);
@@ -68,6 +70,8 @@ static void make_metrics(struct worker *worker, struct metrics *metrics)
     m->write_backs = metrics_counter(metrics, "trillium_router_write_backs_total", "", "write-backs sent");
     m->hedges = metrics_counter(metrics, "trillium_router_hedges_total", "", "reads sent to one replica more");
     m->suspicions = metrics_counter(metrics, "trillium_router_suspicions_total", "", "times a replica was suspected");
+    m->abandoned = metrics_counter(
+        metrics, "trillium_router_abandoned_total", "", "writes told of whose slowest replica was not waited for");
     m->read = metrics_latency(metrics, "trillium_router_read_seconds", "", "from boarding to landing");
     rpc_metrics_init(&m->rpc, metrics);
     m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");

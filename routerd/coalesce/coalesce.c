@@ -86,6 +86,7 @@ void coalesce_board(struct coalesce *coalesce, const struct flight_key *key, str
     if (!flight) {
         flight = mem_zalloc(sizeof *flight);
         flight->key = *key;
+        flight->trace = passenger->trace;
         flight->coalesce = coalesce;
         list_init(&flight->passengers);
         list_init(&flight->departure);
@@ -123,6 +124,7 @@ void coalesce_land(struct flight *flight, enum status status, struct bytes page,
     while ((link = list_pop_front(&flight->passengers))) {
         struct passenger *passenger = CONTAINER_OF(link, struct passenger, link);
         passenger->flight = NULL;
+        passenger->flight_trace = flight->trace;
         passenger->landed(passenger, status, page, more);
     }
     mem_free(flight);

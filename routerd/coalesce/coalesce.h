@@ -36,6 +36,7 @@ struct flight {
     struct flight_key key;
     struct coalesce *coalesce;
     struct list passengers;
+    uint64_t trace; /* of whoever boarded first */
     uint32_t boarded;
     bool flying;
     struct list link;      /* in its key's chain */
@@ -47,6 +48,8 @@ struct flight {
 struct passenger {
     struct list link;
     struct flight *flight;
+    uint64_t trace;        /* the caller's; 0: none */
+    uint64_t flight_trace; /* when landed: of the flight */
     /* page is valid during the call only. */
     void (*landed)(struct passenger *passenger, enum status status, struct bytes page, bool more);
 };

@@ -10,6 +10,7 @@ void coordinator_init(struct coordinator *coordinator, struct reactor *reactor, 
     *coordinator = (struct coordinator){.reactor = reactor, .rpc = rpc};
     replicas_init(&coordinator->replicas);
     list_init(&coordinator->free_writes);
+    list_init(&coordinator->late_writes);
 }
 
 static void forget_learned(struct coordinator *coordinator, const struct view *view)

@@ -14,8 +14,17 @@
 #include "common/rpc/rpc.h"
 #include "routerd/coordinator/replicas.h"
 
+enum {
+    /* Writes whose caller was told while a replica has not answered yet: the oldest beyond these are abandoned. Until
+       then the replica may be told of a newer epoch, and a delete be closed at it. */
+    LATE_WRITES_MAX = 4096,
+    LATE_BYTES_MAX = 8 << 20, /* of their packed calls */
+    /* A suspected replica with so many calls open is sent no write more until it answers. */
+    SUSPECTED_OPEN_MAX = 256,
+};
+
 struct coordinator_counters {
-    uint64_t writes, reads, mismatches, write_backs, write_back_rows, hedges, stale_epochs, closed_notices;
+    uint64_t writes, reads, mismatches, write_backs, write_back_rows, hedges, stale_epochs, closed_notices, abandoned;
 };
 
 struct coordinator {
@@ -26,6 +35,9 @@ struct coordinator {
     struct replicas replicas;
     struct list free_writes; /* finished ones, for reuse */
     uint32_t free_writes_count;
+    struct list late_writes; /* oldest first */
+    uint32_t late_count;
+    size_t late_bytes;
     struct arena scratch; /* of whoever decodes an answer; emptied before he returns */
     int64_t last_stamp;
     uint32_t open; /* reads and writes under way */

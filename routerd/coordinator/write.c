@@ -21,7 +21,7 @@ struct write_slot {
 
 /* Phases: the write itself; then, when it met a delete, making that delete known. */
 struct write {
-    struct list link;   /* in the pool */
+    struct list link;   /* in the pool, or among the late ones */
     struct buffer body; /* the packed call; its memory stays in the pool */
     /* From here to the slots all is zero at first; a slot is, when it is taken. */
     struct coordinator *coordinator;
@@ -33,7 +33,8 @@ struct write {
     uint64_t epoch;
     uint64_t trace, deadline_ns, id, lo, hi;
     bool is_span, spreading, told, dominated_only;
-    uint8_t replicas; /* of the range */
+    size_t late_bytes; /* counted among the late ones; 0: it is none */
+    uint8_t replicas;  /* of the range */
     uint8_t partition_size;
     uint8_t partition[KEY_CHANNEL_BYTES];
     uint16_t method;
@@ -234,8 +235,14 @@ static void send_closed(struct write *write)
 
 static void finish(struct write *write)
 {
+    struct coordinator *coordinator = write->coordinator;
     send_closed(write);
-    write->coordinator->open--;
+    coordinator->open--;
+    if (write->late_bytes) {
+        list_remove(&write->link);
+        coordinator->late_count--;
+        coordinator->late_bytes -= write->late_bytes;
+    }
     for (unsigned i = 0; i < write->slots_count; i++)
         replica_release(write->slots[i].replica);
     task_cancel(&write->conclude);
@@ -244,12 +251,35 @@ static void finish(struct write *write)
     write_give(write);
 }
 
+/* Its caller knows, and a replica that has been silent for longer than so many other writes is not waited for. */
+static void abandon(struct write *write)
+{
+    write->coordinator->counters.abandoned++;
+    for (unsigned i = 0; i < write->slots_count; i++)
+        rpc_call_cancel(&write->slots[i].call);
+    write->open = 0;
+    finish(write);
+}
+
+/* The caller was told, a replica has not answered yet. */
+static void wait_late(struct write *write)
+{
+    struct coordinator *coordinator = write->coordinator;
+    write->late_bytes = sizeof *write + write->body.capacity;
+    list_push_back(&coordinator->late_writes, &write->link);
+    coordinator->late_count++;
+    coordinator->late_bytes += write->late_bytes;
+    while (coordinator->late_count > LATE_WRITES_MAX || coordinator->late_bytes > LATE_BYTES_MAX)
+        abandon(CONTAINER_OF(coordinator->late_writes.next, struct write, link));
+}
+
 static void tell(struct write *write, enum status status)
 {
     if (write->told) return;
     write->told = true;
     struct write_result result = {status, write->dominated_only && write->tally.answered == write->tally.replicas};
     write->done(write->context, &result);
+    if (write->open > 0) wait_late(write);
 }
 
 /* The write met a delete: that one must be as safe as this answer says. */
@@ -376,6 +406,30 @@ static struct write *write_create(struct coordinator *coordinator, const struct 
     return write;
 }
 
+static bool is_hopeless(const struct write_slot *slot)
+{
+    const struct replica *replica = slot->replica;
+    return replica->suspected && rpc_peer_open(replica->peer) >= SUSPECTED_OPEN_MAX;
+}
+
+/* What a silent replica is sent only fills memory, here and there. While the others are enough it counts as one that
+   refused; reads mend it when it is back. */
+static void leave_out_suspected(struct write *write)
+{
+    unsigned hopeful = 0;
+    for (unsigned i = 0; i < write->slots_count; i++)
+        hopeful += !write->slots[i].lapsed && replica_is_up(write->slots[i].replica) && !is_hopeless(&write->slots[i]);
+    if (hopeful < write->tally.needed) return;
+    for (unsigned i = 0; i < write->slots_count; i++) {
+        struct write_slot *slot = &write->slots[i];
+        if (!is_hopeless(slot)) continue;
+        slot->answered = true;
+        slot->answer = STATUS_UNAVAILABLE;
+        write->dominated_only = false;
+        CHECK(!tally_add(&write->tally, STATUS_UNAVAILABLE));
+    }
+}
+
 void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     void (*done)(void *context, const struct write_result *result), void *context)
 {
@@ -402,8 +456,9 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     }
     follow_lapses(write, range);
     begin_counting(write, spec->kind, level_needed(spec->level, write->replicas));
+    leave_out_suspected(write);
     for (unsigned i = 0; i < write->slots_count; i++)
-        send(&write->slots[i]);
+        if (!write->slots[i].answered) send(&write->slots[i]);
 }
 
 struct notice_call {

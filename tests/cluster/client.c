@@ -119,9 +119,10 @@ static bool take_option(struct client_options *options, const char *name, const 
         unsigned *number;
     } fields[] = {{"routers", &options->routers, NULL}, {"uuid", &options->uuid, NULL}, {"file", &options->file, NULL},
         {"history", &options->history, NULL}, {"failures", &options->failures, NULL},
-        {"deadline-ms", NULL, &options->deadline_ms}, {"writers", NULL, &options->writers},
-        {"readers", NULL, &options->readers}, {"channels", NULL, &options->channels},
-        {"probes", NULL, &options->probes}, {"inflight", NULL, &options->inflight}};
+        {"progress", &options->progress, NULL}, {"deadline-ms", NULL, &options->deadline_ms},
+        {"writers", NULL, &options->writers}, {"readers", NULL, &options->readers},
+        {"channels", NULL, &options->channels}, {"probes", NULL, &options->probes},
+        {"inflight", NULL, &options->inflight}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (strcmp(name, fields[i].name) != 0) continue;
         if (fields[i].text) *fields[i].text = value;

@@ -13,11 +13,14 @@
 
 #include "client/trillium.h"
 
+enum { PROGRESS_OPS = 10 };
+
 struct client_options {
     const char *routers, *uuid;
     const char *file;     /* load, verify: messages, one a line; storm: channels' ids start at first_channel */
     const char *history;  /* storm, readall: where the history goes */
     const char *failures; /* storm: one line per call that was not done */
+    const char *progress; /* storm: grows by a line with every PROGRESS_OPS operations that were done */
     unsigned deadline_ms, writers, readers, channels, probes, inflight;
     uint64_t first_channel, seed;
     double rate; /* storm: writes a second of all writers; load: sends a second; 0: as fast as it goes */

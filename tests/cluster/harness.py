@@ -130,7 +130,8 @@ class Cluster:
         Cluster.all.append(self)
 
     def dev(self, *arguments, seconds=90, env=None):
-        return run([*self.launcher, "./dev", *arguments, "--dir", self.directory], seconds, dict(self.env, **(env or {})))
+        return run([*self.launcher, "./dev", *arguments, "--dir", self.directory], seconds,
+                   dict(self.env, **(env or {})))
 
     def shifted(self, ms):
         """The environment in which started daemons see a wall clock that is so much ahead, or None."""
@@ -272,7 +273,7 @@ class Storm:
              "--deadline-ms", str(deadline_ms), "--writers", "6", "--readers", "3", "--channels", str(channels),
              "--first-channel", str(self.first_channel), "--seed", str(Storm.number), "--history",
              self.path + ".history",
-             "--failures", self.path + ".failures"],
+             "--failures", self.path + ".failures", "--progress", self.path + ".progress"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         Storm.all.append(self)
 
@@ -285,6 +286,16 @@ class Storm:
             self.process.kill()
             self.output = "the client did not end: " + self.process.communicate()[0].decode(errors="replace")
         return self.process.returncode == 0
+
+    def goes_on(self, operations, seconds=40):
+        """Returns when so many more operations were done: how long a fault acts is told in what clients did."""
+        begin = self.progress()
+        if not wait_until(lambda: self.progress() >= begin + operations, seconds):
+            check(False, f"clients do {operations} operations in {seconds} s", self.failures()[-10:])
+
+    def progress(self):
+        path = self.path + ".progress"
+        return os.path.getsize(path) // 2 * 10 if os.path.exists(path) else 0
 
     def failures(self, since=0.0, until=float("inf")):
         """Lines of calls that were not done and had begun in this time (time.monotonic())."""
@@ -310,7 +321,7 @@ class Storm:
         return writes, reads
 
     def judge(self, statement):
-        """With every node back: reads everything at ALL, asks the checker, compares the replicas."""
+        """With every node back: reads everything at ALL, asks the checker, compares the replicas of every channel."""
         cluster = self.cluster
         arguments = ["--channels", self.channels, "--first-channel", self.first_channel, "--seed", 1000 + Storm.number,
                      "--history", self.path + ".history"]
@@ -320,63 +331,91 @@ class Storm:
         check(verdict.code == 0,
               f"{statement}: the checker finds nothing lost or wrong ({verdict.out.strip().splitlines()[-1:]})",
               verdict)
-        check_replicas(cluster, range(self.first_channel, self.first_channel + self.channels), statement)
+        check_all_equal(cluster, statement, range(self.first_channel, self.first_channel + self.channels))
+
+
+class Rise:
+    """By how much a counter of all routers has risen since this was made. Counters begin anew with each start; what a
+    stopped router counted after the last look is lost."""
+
+    def __init__(self, cluster, metric):
+        self.cluster, self.metric, self.total = cluster, metric, 0
+        self.seen = {name: cluster.metric(name, metric) for name in cluster.names("router")}
+
+    def look(self):
+        for name, before in self.seen.items():
+            now = self.cluster.metric(name, self.metric)
+            self.total += now - before if now >= before else now
+            self.seen[name] = now
+        return self.total
+
+
+def calls_answered(cluster, count, seconds=40):
+    """Returns when routers have answered so many client calls more."""
+    rise = Rise(cluster, "trillium_router_calls_total")
+    if not wait_until(lambda: rise.look() >= count, seconds):
+        check(False, f"routers answer {count} calls in {seconds} s", rise.total)
 
 
 class RouterFailures:
     """What routers answered with a class RETRY or UNKNOWN since this was made, whether or not a client's repeat hid it:
-    by their own counters, which begin anew with each start, and by their logs, which have the end of a stopped one."""
+    by their counters, and by their logs, which have the end of a stopped one too."""
 
     def __init__(self, cluster):
-        self.cluster, self.counted = cluster, 0
-        self.seen = {name: self.counter(name) for name in cluster.names("router")}
-        self.lines = {name: len(self.logged(name)) for name in self.seen}
-
-    def counter(self, name):
-        return self.cluster.metric(name, "trillium_router_failures_total")
+        self.cluster, self.counted = cluster, Rise(cluster, "trillium_router_failures_total")
+        self.lines = {name: len(self.logged(name)) for name in cluster.names("router")}
 
     def logged(self, name):
         return re.findall(r".*call\.failed.*", self.cluster.log(name))
 
-    def look(self):
-        """Called before a router is stopped, too: its counters go with it."""
-        for name, before in self.seen.items():
-            now = self.counter(name)
-            self.counted += now - before if now >= before else now
-            self.seen[name] = now
-
     def check_none(self, statement):
-        self.look()
         lines = [line for name, before in self.lines.items() for line in self.logged(name)[before:]]
-        check(self.counted == 0 and not lines, f"{statement}: no router answers a failure",
-              f"{self.counted:.0f} counted\n" + "\n".join(lines[-20:]))
+        check(self.counted.look() == 0 and not lines, f"{statement}: no router answers a failure",
+              f"{self.counted.total:.0f} counted\n" + "\n".join(lines[-20:]))
 
 
 def check_replicas(cluster, channels, statement):
     """Rows and digest of every replica of every channel are equal."""
-    channels = list(channels)
+    channels = sorted({str(channel) for channel in channels})
 
-    def look(channel):
-        # A router dials a node that was away every 2 s at the latest.
-        end = time.monotonic() + 12
-        while True:
-            replicas = cluster.json("channel", "inspect", channel, "--replicas", seconds=30).get("replicas", [])
-            if replicas and all(r.get("status") == "OK" for r in replicas) or time.monotonic() > end:
-                break
-            time.sleep(0.5)
-        is_equal = replicas and len({(r.get("rows"), r.get("digest")) for r in replicas}) == 1 and \
-            all(r.get("status") == "OK" for r in replicas)
-        return "" if is_equal else f"channel {channel}: {replicas}"
+    def look(some):
+        found = []
 
-    with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        wrong = [line for line in pool.map(look, channels) if line]
-    check(not wrong, f"{statement}: all replicas of {len(channels)} channels are equal", "\n".join(wrong))
+        def answered():
+            found[:] = cluster.json("channel", "inspect", *some, "--replicas", seconds=60).get("channels", [])
+            return len(found) == len(some) and all(r["status"] == "OK" for one in found for r in one["replicas"])
+
+        # A router dials a node that was away every 2 s at the latest. The last answer is judged.
+        wait_until(answered, 12, 0.5)
+        equal = {one["channel_id"] for one in found if one["replicas"] and
+                 len({(r["status"], r["rows"], r["digest"]) for r in one["replicas"]}) == 1 and
+                 one["replicas"][0]["status"] == "OK"}
+        return [f"channel {channel}: {[one for one in found if one['channel_id'] == channel]}"
+                for channel in some if channel not in equal]
+
+    # A pair for each call at least: what one channel answers as JSON is not in a list.
+    groups = [channels[at:at + 32] for at in range(0, len(channels) - 1, 32)]
+    if len(channels) % 32 == 1:
+        groups[-1].append(channels[-1])
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wrong = [line for lines in pool.map(look, groups) for line in lines]
+    check(groups and not wrong, f"{statement}: all replicas of {len(channels)} channels are equal", "\n".join(wrong))
+
+
+def check_all_equal(cluster, statement, channels=()):
+    """A read of everything at ALL leaves the replicas of every channel equal; channels: also such as may be empty."""
+    read = cluster.msgctl("export", "--level", "all", seconds=120)
+    listed = [one["channel_id"] for one in cluster.json("channel", "list", seconds=60).get("channels", [])]
+    shown = {json.loads(line)["channel_id"] for line in read.out.split("\n") if line}
+    check(read.code == 0 and shown == set(listed), f"{statement}: a read of everything at ALL ({len(listed)} channels)",
+          read.err)
+    check_replicas(cluster, [*listed, *channels], statement)
 
 
 # ---- files ----
 
-def crc32c(data):
-    crc = 0xFFFFFFFF
+def crc32c(data, seed=0):
+    crc = seed ^ 0xFFFFFFFF
     for byte in data:
         crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
     return crc ^ 0xFFFFFFFF

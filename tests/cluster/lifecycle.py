@@ -130,15 +130,15 @@ def little_space(directory, binaries):
     said = run(up, 60, dict(os.environ, TRILLIUM_BIN=binaries))
     check(said.code not in (0, 124) and f"only 100 MiB are free in {directory}" in said.err and
           "make room there, or take another --dir" in said.err, "up on a small disk is refused with a sentence", said)
-    said = run(private_mount(directory, 1000, ["sh", "-c", './dev up --nodes 1 --controllers 1 --routers 1 --dir "$0" &&'
-                                               ' ./dev down --dir "$0"', directory]), 60,
+    script = './dev up --nodes 1 --controllers 1 --routers 1 --dir "$0" && ./dev down --dir "$0"'
+    said = run(private_mount(directory, 1000, ["sh", "-c", script, directory]), 60,
                dict(os.environ, TRILLIUM_BIN=binaries))
     check(said.code == 0 and "MiB are free in" in said.out and "enough to try things" in said.out,
           "on one that is not that small it says so and starts", said)
     settings = ["--set", "cluster.uuid=00000000-1111-4222-8333-444444444444", "--set", "listen.address=127.255.9.1",
                 "--set", f"storage.directory={directory}/data"]
-    own = {"controld": "raft:\n  id: 1\n  members: [1=127.255.9.1]\n", "noded": "node:\n  controllers: [127.255.9.2]\n",
-           "routerd": "router:\n  controllers: [127.255.9.2]\n"}
+    own = {"controld": "raft:\n  id: 1\n  members: [1=127.255.9.1]\n",
+           "noded": "node:\n  controllers: [127.255.9.2]\n", "routerd": "router:\n  controllers: [127.255.9.2]\n"}
     for program in own:
         path = f"{directory}.{program}.yaml"
         with open(path, "w", encoding="utf-8") as file:
@@ -154,7 +154,8 @@ def little_space(directory, binaries):
 def without_uring(directory, binaries):
     """A kernel or container that forbids io_uring: nodes run on libuv, say so, and serve."""
     launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "no_uring")
-    cluster = Cluster(directory, binaries, ("--nodes", "1", "--controllers", "1", "--routers", "1"), [launcher, "EPERM"])
+    cluster = Cluster(directory, binaries, ("--nodes", "1", "--controllers", "1", "--routers", "1"),
+                      [launcher, "EPERM"])
     up = cluster.up()
     if not check(up.code == 0 and "io_uring is not allowed here" in up.out, "up without io_uring, and it says so", up):
         return
@@ -182,10 +183,11 @@ def demo(directory, binaries):
     cluster = Cluster(directory, binaries)
     said = cluster.dev("up", "--demo", seconds=120, env={"DEMO_MESSAGES": "1200"})
     told = [line for line in said.out.splitlines() if line.startswith(("== ", "dev: ")) or "came back" in line]
-    check(said.code == 0 and said.err == "" and said.out.count("1200 messages came back, every byte as it was sent") == 3,
+    check(said.code == 0 and said.err == "" and said.out.count("1200 messages came back, every byte as it was") == 3,
           "up --demo: what it sends comes back, also after a node was killed", said)
-    check("dev: killed node2" in told and "dev: started node2" in told and "still here, with one node down" in said.out and
-          "all replicas show the same" in said.out, "it kills a node, goes on, and the replicas are equal", told)
+    check("dev: killed node2" in told and "dev: started node2" in told and
+          "still here, with one node down" in said.out and "all replicas show the same" in said.out,
+          "it kills a node, goes on, and the replicas are equal", told)
     last = said.out.rpartition("Look around:\n")[2].strip()
     tried = run(["bash", "-euc", last], 60)
     check(last.count("\n") == 3 and tried.code == 0 and "3 of 3 up" in tried.out, "what it says to try works",

@@ -110,7 +110,7 @@ def memory(cluster, when):
 
 def cpu_seconds(cluster):
     """Processor time of each daemon so far, by the scheduler's own account of all its threads, also those that ended:
-    the clock of another process (clock_getcpuclockid(3)). Ticks are too coarse for daemons that take one in a second."""
+    the clock of another process (clock_getcpuclockid(3)). Ticks are too coarse: a daemon takes one in seconds."""
     return {name: time.clock_gettime(~pid << 3 | 2) for name, pid in cluster.pids().items()}
 
 

@@ -27,7 +27,7 @@ struct storm {
     struct trillium *trillium;
     pthread_mutex_t lock; /* all below */
     struct history history;
-    FILE *failures;
+    FILE *failures, *progress;
     uint64_t done, failed;
     struct recent seen[RECENT]; /* what readers look for */
     size_t seen_count;
@@ -74,8 +74,8 @@ static void record(
         if (storm->failures)
             fprintf(storm->failures, "%" PRIu64 " %" PRIu64 " %s %s %" PRIu64 " %" PRIu64 "\n", op.invoke, op.ret,
                 history_kind_name(op.kind), trillium_status_name(status), op.channel, op.id);
-    } else {
-        storm->done++;
+    } else if (++storm->done % PROGRESS_OPS == 0 && storm->progress) {
+        fputs(".\n", storm->progress);
     }
     history_add(&storm->history, &op, rows, (uint32_t)count);
     pthread_mutex_unlock(&storm->lock);
@@ -274,6 +274,8 @@ static void start(struct storm *storm, const struct client_options *options)
     storm->trillium = client_open(options);
     if (options->failures) storm->failures = fopen(options->failures, "w");
     if (storm->failures) setvbuf(storm->failures, NULL, _IOLBF, 0);
+    if (options->progress) storm->progress = fopen(options->progress, "w");
+    if (storm->progress) setvbuf(storm->progress, NULL, _IOLBF, 0);
 }
 
 /* Appends to the history's file, so that a storm and what is read after it make one history. */
@@ -285,6 +287,7 @@ static int end(struct storm *storm)
         fclose(file);
     }
     if (storm->failures) fclose(storm->failures);
+    if (storm->progress) fclose(storm->progress);
     printf("storm: %" PRIu64 " done, %" PRIu64 " failed\n", storm->done, storm->failed);
     trillium_close(storm->trillium);
     history_free(&storm->history);

@@ -3,11 +3,17 @@
  *
  *   sim --seeds 1..200 [--twice]      runs them all; with --twice each runs again and must leave the same trace
  *   sim --seed N [--trace] [--until SECONDS] [--history FILE]
+ *   sim --scenario NAME [...]         what a file in tests/sim/scenarios describes (or any file); all: each of them
  *   sim --plant NAME [--seeds 1..50]  switches a planted bug on and stops at the first seed that finds it: that is
- * success
+ *                                     success
+ *   sim --hours N [--jobs J] [--ledger FILE] [--label TEXT] [--keep DIRECTORY]   a campaign of fresh seeds
  *   --only KIND,KIND  --without KIND,KIND   faults that may exist
+ *   --length N        faults last N times as long as usual
+ *   --write-plan FILE the scenario of the seed is written; nothing runs, unless
+ *   --minimise        drops faults while it still fails, and prints the smallest
  * The last line is "N passed, N failed". A failing seed prints the line that replays it.
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,18 +23,14 @@
 #include <unistd.h>
 
 #include "common/base/check.h"
-#include "tests/sim/cluster/cluster.h"
+#include "tests/sim/runs/apart.h"
+#include "tests/sim/runs/arguments.h"
 
-struct arguments {
-    uint64_t first, last;
-    bool twice, trace, quiet;
-    double until_s;
-    uint64_t kinds;
-    const char *plant, *history;
-};
+#define SCENARIOS "tests/sim/scenarios"
+#define SUFFIX ".scenario"
 
 struct totals {
-    uint64_t passed, failed, operations, ok, unknown, power_cuts, kills, deaths, kinds;
+    uint64_t passed, failed, operations, ok, unknown, power_cuts, kills, deaths;
     double simulated_s, active_s;
 };
 
@@ -44,96 +46,80 @@ static void on_abort(int signal)
     _exit(last_status);
 }
 
-static uint64_t parse_kinds(const char *text)
+/* What is run: a seed, or a scenario from a file. */
+struct subject {
+    struct scenario scenario;
+    char name[128];   /* "seed 17", "scenario stop-each" */
+    char replay[256]; /* arguments that run it again */
+};
+
+static void draw_subject(struct subject *subject, const struct arguments *arguments, uint64_t seed)
 {
-    uint64_t kinds = 0;
-    char copy[512];
-    snprintf(copy, sizeof copy, "%s", text);
-    char *rest = copy;
-    for (char *name; (name = strsep(&rest, ","));) {
-        if (*name == 0 || strcmp(name, "none") == 0) continue;
-        enum fault_kind kind = fault_named(name);
-        if (kind == FAULT_KINDS) {
-            fprintf(stderr, "sim: there is no fault %s; there are:", name);
-            for (int i = 0; i < FAULT_KINDS; i++)
-                fprintf(stderr, " %s", fault_name((enum fault_kind)i));
-            fprintf(stderr, "\n");
-            exit(2);
-        }
-        kinds |= 1ull << kind;
+    scenario_draw(&subject->scenario, seed, &arguments->bounds);
+    snprintf(subject->name, sizeof subject->name, "seed %" PRIu64, seed);
+    int used = snprintf(subject->replay, sizeof subject->replay, "--seed %" PRIu64, seed);
+    if (arguments->bounds.length > 1)
+        snprintf(
+            subject->replay + used, sizeof subject->replay - (size_t)used, " --length %u", arguments->bounds.length);
+}
+
+/* A name is that of a file in SCENARIOS, unless it is a path. */
+static void load_subject(struct subject *subject, const char *name)
+{
+    char path[512], why[SCENARIO_WHY_BYTES];
+    bool is_path = strchr(name, '/') != NULL;
+    snprintf(path, sizeof path, is_path ? "%s" : SCENARIOS "/%s" SUFFIX, name);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) {
+        perror(path);
+        exit(2);
     }
-    return kinds;
-}
-
-__attribute__((noreturn)) static void usage(void)
-{
-    fprintf(stderr, "usage: sim --seeds A..B [--twice] | --seed N [--trace] [--until S] [--history FILE]\n"
-                    "           [--plant NAME] [--only KINDS] [--without KINDS] [--quiet]\n");
-    exit(2);
-}
-
-static void parse(int count, char **words, struct arguments *out)
-{
-    *out = (struct arguments){.first = 1, .last = 20, .kinds = UINT64_MAX};
-    for (int i = 1; i < count; i++) {
-        const char *word = words[i], *value = i + 1 < count ? words[i + 1] : NULL;
-        if (strcmp(word, "--twice") == 0) {
-            out->twice = true;
-            continue;
-        }
-        if (strcmp(word, "--trace") == 0) {
-            out->trace = true;
-            continue;
-        }
-        if (strcmp(word, "--quiet") == 0) {
-            out->quiet = true;
-            continue;
-        }
-        if (value == NULL) usage();
-        i++;
-        if (strcmp(word, "--seed") == 0)
-            out->first = out->last = strtoull(value, NULL, 10);
-        else if (strcmp(word, "--seeds") == 0 && sscanf(value, "%" SCNu64 "..%" SCNu64, &out->first, &out->last) == 2)
-            continue;
-        else if (strcmp(word, "--until") == 0)
-            out->until_s = strtod(value, NULL);
-        else if (strcmp(word, "--plant") == 0)
-            out->plant = value;
-        else if (strcmp(word, "--history") == 0)
-            out->history = value;
-        else if (strcmp(word, "--only") == 0)
-            out->kinds = parse_kinds(value);
-        else if (strcmp(word, "--without") == 0)
-            out->kinds &= ~parse_kinds(value);
-        else
-            usage();
+    if (scenario_read(&subject->scenario, file, why) != STATUS_OK) {
+        fprintf(stderr, "%s: %s\n", path, why);
+        exit(2);
     }
+    fclose(file);
+    snprintf(subject->name, sizeof subject->name, "scenario %.100s", name);
+    snprintf(subject->replay, sizeof subject->replay, "--scenario %.200s", name);
 }
 
-static void prepare_last_words(const struct arguments *arguments, uint64_t seed, const struct totals *totals)
+static void prepare_last_words(
+    const struct arguments *arguments, const struct subject *subject, const struct totals *totals)
 {
-    int size =
-        arguments->plant
-            ? snprintf(last_words, sizeof last_words,
-                  "the planted bug %s is found with %" PRIu64 " seeds (a CHECK fired)\n1 passed, 0 failed\n",
-                  arguments->plant, seed - arguments->first + 1)
-            : snprintf(last_words, sizeof last_words,
-                  "replay: sim --seed %" PRIu64 " --trace\n%" PRIu64 " passed, 1 failed\n", seed, totals->passed);
+    int size = arguments->plant
+                   ? snprintf(last_words, sizeof last_words,
+                         "the planted bug %s is found with %" PRIu64 " seeds (a CHECK fired)\n1 passed, 0 failed\n",
+                         arguments->plant, totals->passed + 1)
+                   : snprintf(last_words, sizeof last_words,
+                         "%s FAILED: a CHECK fired\nreplay: sim %s --trace\n%" PRIu64 " passed, 1 failed\n",
+                         subject->name, subject->replay, totals->passed);
     last_words_size = (size_t)size;
     last_status = arguments->plant ? 0 : 1;
 }
 
-/* False when the seed failed. */
-static bool run_seed(const struct arguments *arguments, uint64_t seed, struct totals *totals)
+static void count_result(struct totals *totals, const struct cluster_result *result, bool twice)
 {
-    struct cluster_run_options options = {.seed = seed,
+    totals->operations += result->operations;
+    totals->ok += result->ok;
+    totals->unknown += result->unknown;
+    totals->power_cuts += result->power_cuts;
+    totals->kills += result->kills;
+    totals->deaths += result->deaths;
+    totals->simulated_s += (double)result->simulated_ns / 1e9 * (twice ? 2 : 1);
+    totals->active_s += (double)result->active_ns / 1e9 * (twice ? 2 : 1);
+    result->failed ? totals->failed++ : totals->passed++;
+}
+
+/* False when it failed. */
+static bool run_subject(const struct arguments *arguments, const struct subject *subject, struct totals *totals)
+{
+    struct cluster_run_options options = {.scenario = &subject->scenario,
         .trace = arguments->trace,
         .until_ns = (uint64_t)(arguments->until_s * 1e9),
-        .kinds_allowed = arguments->kinds,
         .history = arguments->history,
         .quiet = arguments->quiet || arguments->plant};
     struct cluster_result result, again;
-    prepare_last_words(arguments, seed, totals);
+    prepare_last_words(arguments, subject, totals);
     cluster_run(&options, &result);
     if (arguments->twice && !result.failed) {
         options.history = NULL;
@@ -144,61 +130,124 @@ static bool run_seed(const struct arguments *arguments, uint64_t seed, struct to
                 result.trace_hash, again.trace_hash);
         }
     }
-    totals->operations += result.operations;
-    totals->ok += result.ok;
-    totals->unknown += result.unknown;
-    totals->power_cuts += result.power_cuts;
-    totals->kills += result.kills;
-    totals->deaths += result.deaths;
-    totals->kinds |= result.kinds;
-    totals->simulated_s += (double)result.simulated_ns / 1e9 * (arguments->twice ? 2 : 1);
-    totals->active_s += (double)result.active_ns / 1e9 * (arguments->twice ? 2 : 1);
-    if (arguments->first == arguments->last || result.failed)
-        printf("seed %" PRIu64 ": %.0f s, %" PRIu64 " events, %" PRIu64 " operations (%" PRIu64 " ok, %" PRIu64
-               " unknown, %" PRIu64 " refused, %" PRIu64 " deleted), trace %016" PRIx64 "\n",
-            seed, (double)result.simulated_ns / 1e9, result.events, result.operations, result.ok, result.unknown,
-            result.refused, result.deleted, result.trace_hash);
-    if (result.failed) printf("seed %" PRIu64 " FAILED: %s\n", seed, result.why);
+    count_result(totals, &result, arguments->twice);
+    bool alone = arguments->scenario ? strcmp(arguments->scenario, "all") != 0 : arguments->first == arguments->last;
+    if (alone || result.failed)
+        printf("%s: %.0f s, %" PRIu64 " events, %" PRIu64 " operations (%" PRIu64 " ok, %" PRIu64 " unknown, %" PRIu64
+               " refused, %" PRIu64 " deleted), trace %016" PRIx64 "\n",
+            subject->name, (double)result.simulated_ns / 1e9, result.events, result.operations, result.ok,
+            result.unknown, result.refused, result.deleted, result.trace_hash);
+    if (result.failed)
+        printf("%s FAILED: %s\nreplay: sim %s --trace%s%s\n", subject->name, result.why, subject->replay,
+            arguments->plant ? " --plant " : "", arguments->plant ? arguments->plant : "");
     fflush(stdout);
     return !result.failed;
 }
 
-static void print_replay(const struct arguments *arguments, uint64_t seed)
+/* True unless a planted bug was found: then nothing more needs to run. */
+static bool goes_on(const struct arguments *arguments, bool passed, const struct totals *totals)
 {
-    printf("replay: sim --seed %" PRIu64 " --trace%s%s\n", seed, arguments->plant ? " --plant " : "",
-        arguments->plant ? arguments->plant : "");
+    if (passed || !arguments->plant) return true;
+    printf("the planted bug %s is found with %" PRIu64 " seeds\n1 passed, 0 failed\n", arguments->plant,
+        totals->passed + totals->failed);
+    return false;
+}
+
+static bool run_seeds(const struct arguments *arguments, struct totals *totals)
+{
+    static struct subject subject;
+    for (uint64_t seed = arguments->first; seed <= arguments->last; seed++) {
+        draw_subject(&subject, arguments, seed);
+        if (!goes_on(arguments, run_subject(arguments, &subject, totals), totals)) return false;
+    }
+    return true;
+}
+
+static int is_scenario(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name), suffix = strlen(SUFFIX);
+    return size > suffix && strcmp(entry->d_name + size - suffix, SUFFIX) == 0;
+}
+
+/* One, or all that there are. */
+static bool run_scenarios(const struct arguments *arguments, struct totals *totals)
+{
+    static struct subject subject;
+    if (strcmp(arguments->scenario, "all") != 0) {
+        load_subject(&subject, arguments->scenario);
+        return goes_on(arguments, run_subject(arguments, &subject, totals), totals);
+    }
+    struct dirent **found;
+    int count = scandir(SCENARIOS, &found, is_scenario, alphasort);
+    if (count < 0) {
+        perror(SCENARIOS);
+        exit(2);
+    }
+    for (int i = 0; i < count; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%.*s", (int)(strlen(found[i]->d_name) - strlen(SUFFIX)), found[i]->d_name);
+        load_subject(&subject, name);
+        if (!goes_on(arguments, run_subject(arguments, &subject, totals), totals)) return false;
+    }
+    return true;
+}
+
+/* The scenario itself is the result: cut down, if asked for, written or printed. */
+static int write_plan(const struct arguments *arguments)
+{
+    static struct subject subject;
+    struct cluster_result result = {0};
+    if (arguments->scenario)
+        load_subject(&subject, arguments->scenario);
+    else
+        draw_subject(&subject, arguments, arguments->first);
+    if (arguments->minimise && !apart_minimise(&subject.scenario, &result)) {
+        printf("%s does not fail\n0 passed, 1 failed\n", subject.name);
+        return 1;
+    }
+    FILE *file = arguments->write_plan ? fopen(arguments->write_plan, "w") : stdout;
+    if (file == NULL) {
+        perror(arguments->write_plan);
+        return 1;
+    }
+    fprintf(file, "# %s%s%s\n", subject.name, result.failed ? ": " : "", result.failed ? result.why : "");
+    scenario_write(&subject.scenario, file);
+    if (file != stdout) fclose(file);
+    return 0;
+}
+
+static int finish(const struct arguments *arguments, const struct totals *totals, double cpu)
+{
+    printf("%.2f simulated hours, %.0f %% under a fault; %" PRIu64 " operations, %" PRIu64 " ok, %" PRIu64
+           " unknown; %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64 " deaths; %.0f x real time\n",
+        totals->simulated_s / 3600, totals->simulated_s > 0 ? 100 * totals->active_s / totals->simulated_s : 0,
+        totals->operations, totals->ok, totals->unknown, totals->kills, totals->power_cuts, totals->deaths,
+        cpu > 0 ? totals->simulated_s / cpu : 0);
+    if (arguments->plant) {
+        printf("the planted bug %s is not found\n0 passed, 1 failed\n", arguments->plant);
+        return 1;
+    }
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals->passed, totals->failed);
+    return totals->failed ? 1 : 0;
 }
 
 int main(int count, char **words)
 {
     struct arguments arguments;
     struct totals totals = {0};
-    parse(count, words, &arguments);
+    arguments_parse(&arguments, count, words);
     signal(SIGABRT, on_abort);
     if (arguments.plant) plant_set(arguments.plant);
+    if (arguments.minimise || arguments.write_plan) return write_plan(&arguments);
+    if (arguments.campaign.hours > 0) {
+        uint64_t failed = campaign_run(&arguments.campaign);
+        printf("%d passed, %" PRIu64 " failed\n", failed == 0, failed);
+        return failed ? 1 : 0;
+    }
     struct timespec start, end;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
-    for (uint64_t seed = arguments.first; seed <= arguments.last; seed++) {
-        bool ok = run_seed(&arguments, seed, &totals);
-        ok ? totals.passed++ : totals.failed++;
-        if (!ok) print_replay(&arguments, seed);
-        if (!ok && arguments.plant) {
-            printf("the planted bug %s is found with %" PRIu64 " seeds\n", arguments.plant, seed - arguments.first + 1);
-            printf("1 passed, 0 failed\n");
-            return 0;
-        }
-    }
+    if (!(arguments.scenario ? run_scenarios : run_seeds)(&arguments, &totals)) return 0;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-    double cpu = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
-    printf("%.2f simulated hours, %.0f %% under a fault; %" PRIu64 " operations, %" PRIu64 " ok, %" PRIu64
-           " unknown; %" PRIu64 " kills, %" PRIu64 " power cuts, %" PRIu64 " deaths; %.0f x real time\n",
-        totals.simulated_s / 3600, totals.simulated_s > 0 ? 100 * totals.active_s / totals.simulated_s : 0,
-        totals.operations, totals.ok, totals.unknown, totals.kills, totals.power_cuts, totals.deaths,
-        cpu > 0 ? totals.simulated_s / cpu : 0);
-    if (arguments.plant) {
-        printf("the planted bug %s is not found\n0 passed, 1 failed\n", arguments.plant);
-        return 1;
-    }
-    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", totals.passed, totals.failed);
-    return totals.failed ? 1 : 0;
+    return finish(
+        &arguments, &totals, (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
 }

@@ -1,6 +1,5 @@
 #include "tests/sim/plan.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +70,17 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
     uint32_t all = plan_daemons(hosts) + hosts->clients;
     event->target = draw_daemon(prng, hosts);
     switch (event->kind) {
+    case FAULT_POWER_ALL:
+    case FAULT_POWER_CONTROLLERS:
+    case FAULT_TORN:
+    case FAULT_NET_LOSS:
+    case FAULT_NET_DUPLICATE:
+    case FAULT_NET_REORDER:
+    case FAULT_NET_SPIKE:
+    case FAULT_NET_RESET:
+    case FAULT_NET_QUEUE:
+        event->target = 0;
+        break;
     case FAULT_CUT:
     case FAULT_RESET:
         event->target = (uint32_t)prng_below(prng, all);
@@ -81,6 +91,7 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
         event->argument |= (int64_t)prng_below(prng, all) << 32;
         break;
     case FAULT_PARTITION:
+        event->target = 0;
         event->argument = (int64_t)prng_between(prng, 1, (1ull << all) - 2);
         break;
     case FAULT_DISK_READ:
@@ -97,6 +108,7 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
         event->target = (uint32_t)prng_below(prng, hosts->clients);
         break;
     case FAULT_EPOCH:
+        event->target = 0;
         event->argument = (int64_t)prng_below(prng, 16);
         break;
     default:
@@ -108,46 +120,40 @@ static int compare_events(const void *left, const void *right)
 {
     const struct plan_event *a = left, *b = right;
     if (a->at_ns != b->at_ns) return a->at_ns < b->at_ns ? -1 : 1;
-    return a->kind < b->kind ? -1 : a->kind > b->kind;
+    if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
+    if (a->target != b->target) return a->target < b->target ? -1 : 1;
+    return a->argument < b->argument ? -1 : a->argument > b->argument;
 }
 
-void plan_draw(struct plan *plan, struct world *world, const struct plan_hosts *hosts, uint64_t kinds_allowed)
+void plan_draw(struct plan *plan, struct prng *prng, const struct plan_hosts *hosts, const struct plan_bounds *bounds)
 {
-    struct prng *prng = world_prng(world, WORLD_PLAN);
-    *plan = (struct plan){.safety_ns = prng_between(prng, 40, 70) * WORLD_S};
+    *plan = (struct plan){.safety_ns = prng_between(prng, 40, 70) * bounds->length * WORLD_S};
     /* One run in ten has no faults, one in ten every kind twice as often. */
     uint64_t mood = prng_below(prng, 10);
     for (int kind = 0; kind < FAULT_KINDS; kind++) {
         const struct shape *shape = &shapes[kind];
         bool harmless = PLAN_NO_FAULTS >> kind & 1;
         bool exists = prng_chance(prng, shape->exists_ppm) && (mood != 0 || harmless);
-        uint32_t times = (uint32_t)prng_between(prng, 1, 2 * shape->per_minute) * (mood == 1 ? 2 : 1);
-        if (!exists || !(kinds_allowed >> kind & 1)) continue;
+        uint32_t times = (uint32_t)prng_between(prng, 1, 2 * shape->per_minute) * (mood == 1 ? 2 : 1) * bounds->length;
+        bool possible = kind != FAULT_TORN || hosts->controllers == 3;
+        if (!exists || !possible || !(bounds->kinds >> kind & 1)) continue;
         plan->kinds |= 1ull << kind;
         for (uint32_t i = 0; i < times && plan->events_count < PLAN_EVENTS_MAX; i++) {
             struct plan_event *event = &plan->events[plan->events_count++];
             event->kind = (enum fault_kind)kind;
-            event->at_ns = prng_below(prng, plan->safety_ns);
+            event->at_ns = prng_below(prng, plan->safety_ns) / WORLD_MS * WORLD_MS;
             event->length_ns = prng_between(prng, shape->length_min, shape->length_max) * WORLD_MS;
             uint64_t spread = (uint64_t)(shape->high - shape->low);
             event->argument = shape->low + (int64_t)prng_below(prng, spread + 1);
             draw_target(event, prng, hosts);
         }
     }
-    qsort(plan->events, plan->events_count, sizeof *plan->events, compare_events);
+    plan_sort(plan);
 }
 
-void plan_print(const struct plan *plan, FILE *file)
+void plan_sort(struct plan *plan)
 {
-    fprintf(file, "plan: safety %.0f s; kinds:", (double)plan->safety_ns / 1e9);
-    for (int kind = 0; kind < FAULT_KINDS; kind++)
-        if (plan->kinds >> kind & 1) fprintf(file, " %s", shapes[kind].name);
-    fprintf(file, "\n");
-    for (uint32_t i = 0; i < plan->events_count; i++) {
-        const struct plan_event *event = &plan->events[i];
-        fprintf(file, "  %9.3f %-14s target %u argument %" PRId64 " for %.3f s\n", (double)event->at_ns / 1e9,
-            shapes[event->kind].name, event->target, event->argument, (double)event->length_ns / 1e9);
-    }
+    qsort(plan->events, plan->events_count, sizeof *plan->events, compare_events);
 }
 
 uint64_t plan_active_ns(const struct plan *plan)

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/base/prng.h"
+#include "common/base/status.h"
 #include "tests/sim/world.h"
 
 enum fault_kind {
@@ -50,7 +52,7 @@ enum fault_kind {
     FAULT_KINDS,
 };
 
-enum { PLAN_EVENTS_MAX = 512 };
+enum { PLAN_EVENTS_MAX = 2048 };
 
 struct plan_event {
     uint64_t at_ns, length_ns; /* at: since the start of the safety phase */
@@ -78,12 +80,21 @@ static inline uint32_t plan_daemons(const struct plan_hosts *hosts)
     return hosts->controllers + hosts->nodes + hosts->routers;
 }
 
-/* kinds_allowed: which kinds may be drawn at all (bits). */
-void plan_draw(struct plan *plan, struct world *world, const struct plan_hosts *hosts, uint64_t kinds_allowed);
+struct plan_bounds {
+    uint64_t kinds;  /* that may be drawn at all (bits) */
+    uint32_t length; /* of the safety phase, times the usual 40 to 70 s */
+};
+void plan_draw(struct plan *plan, struct prng *prng, const struct plan_hosts *hosts, const struct plan_bounds *bounds);
 const char *fault_name(enum fault_kind kind);
 /* FAULT_KINDS when there is none of the name. */
 enum fault_kind fault_named(const char *name);
-void plan_print(const struct plan *plan, FILE *file);
+/* As text, one line per event: `SECONDS KIND WHO WHAT for SECONDS`, where WHO and WHAT depend on the kind
+   (docs/formats/scenario.md). */
+void plan_write(const struct plan *plan, const struct plan_hosts *hosts, FILE *file);
+/* One such line, whose end is no part of it, behind the events that there are. BAD_REQUEST: it is none. */
+enum status plan_read_line(struct plan *plan, const struct plan_hosts *hosts, const char *line) MUST_CHECK;
+/* By time, as events must be; after the last plan_read_line. */
+void plan_sort(struct plan *plan);
 /* Time during the safety phase with at least one fault active (those that are moments count half a second). */
 uint64_t plan_active_ns(const struct plan *plan);
 

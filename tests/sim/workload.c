@@ -66,15 +66,14 @@ struct workload {
     bool running;
 };
 
-void workload_draw(struct world *world, struct workload_options *options)
+void workload_draw(struct prng *prng, struct workload_options *options)
 {
-    struct prng *prng = world_prng(world, WORLD_TOPOLOGY);
     static const uint32_t weights[7] = {36, 14, 6, 1, 14, 24, 5};
     *options = (struct workload_options){
         .users = (uint32_t)prng_between(prng, 2, 4),
         .lanes = (uint32_t)prng_between(prng, 1, 3),
         .channels = (uint32_t)prng_between(prng, 2, 8),
-        .think_ns = (60ull << prng_below(prng, 4)) * WORLD_MS,
+        .think_ms = 60u << prng_below(prng, 4),
         .content_bytes_max = prng_chance(prng, 300000) ? 1500 : 200,
         .attempts_max = (uint32_t)prng_between(prng, 1, 4),
         .budget_ms = (uint32_t)prng_between(prng, 500, 2500),
@@ -250,7 +249,7 @@ static void record(struct workload *workload, struct sim_call *call)
 static void lane_pause(struct lane *lane)
 {
     struct workload *workload = lane->user->workload;
-    world_event_in(&lane->next, prng_below(chance(workload), 2 * workload->options.think_ns) + 1);
+    world_event_in(&lane->next, prng_below(chance(workload), 2 * workload->options.think_ms * WORLD_MS) + 1);
 }
 
 static void lane_done(struct sim_call *call)

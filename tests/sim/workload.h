@@ -15,11 +15,11 @@
 
 enum { WORKLOAD_USERS_MAX = 16, WORKLOAD_LANES_MAX = 8, WORKLOAD_CHANNELS_MAX = 32 };
 
-/* Drawn by workload_draw, may be changed before workload_create. */
+/* Drawn by workload_draw, or read from a scenario. */
 struct workload_options {
     uint32_t users, lanes; /* lanes: operations that one user has under way at most */
     uint32_t channels;
-    uint64_t think_ns;         /* mean pause of a lane */
+    uint32_t think_ms;         /* mean pause of a lane */
     uint32_t weights[7];       /* of the kinds up to HISTORY_STATUS */
     uint32_t one_ppm, all_ppm; /* operations at ONE and ALL; the rest is at QUORUM */
     uint32_t hot_ppm;          /* of lists: the newest 10 of channel 0, so that many want the same */
@@ -28,7 +28,7 @@ struct workload_options {
     uint32_t attempts_max;
     uint32_t budget_ms;
 };
-void workload_draw(struct world *world, struct workload_options *options);
+void workload_draw(struct prng *prng, struct workload_options *options);
 
 struct workload;
 

@@ -35,8 +35,7 @@ struct world {
     uint32_t probes_count;
 };
 
-static const char *const stream_names[WORLD_STREAMS] = {
-    "topology", "workload", "net", "disk", "clock", "crash", "schedule", "plan"};
+static const char *const stream_names[WORLD_STREAMS] = {"workload", "net", "disk", "crash", "schedule", "comeback"};
 
 struct world *world_create(uint64_t seed)
 {

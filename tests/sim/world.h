@@ -15,14 +15,12 @@
 #include "common/base/prng.h"
 
 enum world_stream {
-    WORLD_TOPOLOGY, /* how many daemons, their settings */
     WORLD_WORKLOAD,
     WORLD_NET,
     WORLD_DISK,
-    WORLD_CLOCK,
     WORLD_CRASH,
     WORLD_SCHEDULE, /* order of what is due at the same time, delays of threads */
-    WORLD_PLAN,     /* which faults, when */
+    WORLD_COMEBACK, /* with how many shards a node comes back */
     WORLD_STREAMS,
 };
 

@@ -105,7 +105,7 @@ enum status http_start(const struct http_options *options, struct http **out, ch
     struct http *http = mem_zalloc(sizeof *http);
     http->metrics = options->metrics;
     http->health = options->health;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
+    unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | (address.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
     errno = 0;
     http->daemon = MHD_start_daemon(flags, options->port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,

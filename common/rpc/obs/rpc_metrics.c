@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "common/base/mem.h"
+
 #define SENT "direction=\"sent\""
 #define RECEIVED "direction=\"received\""
 
@@ -34,6 +36,8 @@ void rpc_metrics_init(struct rpc_metrics *out, struct metrics *metrics)
     *out = (struct rpc_metrics){0};
     for (unsigned i = 0; i < RPC_METRICS_SERIES; i++)
         out->series[i] = metrics_counter(metrics, SERIES[i].name, SERIES[i].labels, SERIES[i].help);
+    out->allocations = metrics_counter(
+        metrics, "trillium_allocations_total", "", "Allocations by the threads that serve calls, nng's not counted.");
 }
 
 void rpc_metrics_show(struct rpc_metrics *shown, const struct rpc *rpc)
@@ -44,4 +48,7 @@ void rpc_metrics_show(struct rpc_metrics *shown, const struct rpc *rpc)
         metrics_count(shown->series[i], value - shown->shown[i]);
         shown->shown[i] = value;
     }
+    uint64_t allocations = mem_allocations();
+    metrics_count(shown->allocations, allocations - shown->allocations_shown);
+    shown->allocations_shown = allocations;
 }

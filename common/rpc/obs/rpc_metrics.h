@@ -1,6 +1,6 @@
 /*
  * rpc_metrics: the counters of one rpc endpoint as metrics, so that frames and bytes per operation can be read off any
- * daemon. The endpoints of one process are shown as their sum.
+ * daemon; and how often its thread allocated memory. The endpoints of one process are shown as their sum.
  *
  * Threads: init at start-up; show on the endpoint's reactor, once a second or so.
  */
@@ -15,6 +15,8 @@ enum { RPC_METRICS_SERIES = 12 };
 struct rpc_metrics {
     struct metrics_counter *series[RPC_METRICS_SERIES];
     uint64_t shown[RPC_METRICS_SERIES];
+    struct metrics_counter *allocations; /* by the endpoint's thread */
+    uint64_t allocations_shown;
 };
 
 void rpc_metrics_init(struct rpc_metrics *out, struct metrics *metrics);

@@ -218,6 +218,21 @@ static void a_term_signal_stops_it_in_order(void)
     EXPECT(file_holds("log", "daemon.end"));
 }
 
+static void a_start_raises_the_limit_of_descriptors(void)
+{
+    struct rlimit before, low, raised;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    low = (struct rlimit){.rlim_cur = 128, .rlim_max = before.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    struct child child = start("kind");
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    EXPECT(hear(&child) == 'r');
+    CHECK(prlimit(child.pid, RLIMIT_NOFILE, NULL, &raised) == 0);
+    EXPECT(raised.rlim_cur == before.rlim_max);
+    kill(child.pid, SIGTERM);
+    EXPECT(exited_with(end(&child), 0));
+}
+
 static void a_second_process_is_refused_by_name(void)
 {
     char sentence[64];
@@ -287,6 +302,7 @@ static const struct {
     void (*run)(void);
 } cases[] = {
     CASE(a_term_signal_stops_it_in_order),
+    CASE(a_start_raises_the_limit_of_descriptors),
     CASE(a_second_process_is_refused_by_name),
     CASE(a_killed_one_leaves_no_lock),
     CASE(a_second_signal_cuts_the_stop_off),

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -354,9 +356,9 @@ static void pipes_above_the_limit_are_refused(void)
     AWAIT(pipes_left() == 2);
 }
 
-static void a_plain_client_gets_its_answer_under_its_own_word(void)
+/* A plain client's request; returns its size. */
+static uint32_t write_plain(uint8_t frame[256])
 {
-    uint8_t frame[256], got[512];
     struct frame_entry entry = {
         .id = 5, .kind = FRAME_CALL, .code = ECHO, .time_us = 1000000, .body = bytes_text("hi")};
     uint8_t *at = frame_entry_write(frame + FRAME_HEADER_BYTES, &entry);
@@ -364,6 +366,13 @@ static void a_plain_client_gets_its_answer_under_its_own_word(void)
     uint32_t size = (uint32_t)(at + 2 - frame);
     struct frame_header header = {.flags = FRAME_ONE_ANSWER, .count = 1};
     frame_seal(frame, size, &header);
+    return size;
+}
+
+static void a_plain_client_gets_its_answer_under_its_own_word(void)
+{
+    uint8_t frame[256], got[512];
+    uint32_t size = write_plain(frame);
     int fd = connect_sp(client_port);
     write_sp(fd, size, 0x80001234u, frame, size);
     ssize_t received = 0;
@@ -374,6 +383,34 @@ static void a_plain_client_gets_its_answer_under_its_own_word(void)
     EXPECT(received > 12 && frame_check(bytes_of(got + 12, (size_t)received - 12), &answer) == FRAME_FINE);
     EXPECT(answer.flags == FRAME_ONE_ANSWER && answer.count == 1);
     close(fd);
+}
+
+static void plain_clients_of_nng_are_answered(void)
+{
+    enum { CLIENTS = 4, ROUNDS = 20 };
+    uint8_t frame[256];
+    uint32_t size = write_plain(frame), answered = 0;
+    nng_socket sockets[CLIENTS];
+    char url[80];
+    snprintf(url, sizeof url, "tcp://127.0.0.1:%u", port_of(client_port));
+    for (int i = 0; i < CLIENTS; i++)
+        CHECK(nng_req0_open(&sockets[i]) == 0 && nng_dial(sockets[i], url, NULL, NNG_FLAG_NONBLOCK) == 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < CLIENTS; i++)
+            AWAIT(nng_send(sockets[i], frame, size, NNG_FLAG_NONBLOCK) == 0);
+        for (int i = 0; i < CLIENTS; i++) {
+            uint8_t got[512];
+            size_t got_size = sizeof got;
+            struct frame_header answer;
+            AWAIT(nng_recv(sockets[i], got, &got_size, NNG_FLAG_NONBLOCK) == 0);
+            EXPECT(frame_check(bytes_of(got, got_size), &answer) == FRAME_FINE && answer.flags == FRAME_ONE_ANSWER);
+            answered++;
+        }
+    }
+    EXPECT(answered == CLIENTS * ROUNDS);
+    for (int i = 0; i < CLIENTS; i++)
+        nng_close(sockets[i]);
+    AWAIT(pipes_left() == 2);
 }
 
 static void after_all_that_calls_are_answered(void)
@@ -408,6 +445,7 @@ static const struct {
     CASE(what_does_not_speak_sp_hurts_nobody),
     CASE(pipes_above_the_limit_are_refused),
     CASE(a_plain_client_gets_its_answer_under_its_own_word),
+    CASE(plain_clients_of_nng_are_answered),
     CASE(after_all_that_calls_are_answered),
 };
 

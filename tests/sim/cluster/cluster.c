@@ -94,8 +94,9 @@ static uint64_t failures(const struct cluster *cluster)
 
 static void safety(struct cluster *cluster)
 {
+    cluster->failures_before = failures(cluster);
     cluster_faults_begin(cluster);
-    pass(cluster, cluster->plan.safety_ns);
+    pass(cluster, cluster->scenario->plan.safety_ns);
     cluster_heal(cluster);
 }
 
@@ -113,7 +114,7 @@ static void liveness(struct cluster *cluster)
     bool whole = world_probe_hits(cluster->world, "range.lapsed") == 0;
     uint64_t disks =
         1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_SYNC | 1ull << FAULT_DISK_WRITE;
-    if (!whole && !(cluster->plan.kinds & disks) && running(cluster))
+    if (!whole && !(cluster->scenario->plan.kinds & disks) && running(cluster))
         world_fail(cluster->world, "I14", "a recovery believes that something is lost although no disk failed");
     if (whole && failures(cluster) != before && running(cluster))
         world_fail(cluster->world, "liveness", "%" PRIu64 " operations failed later than 14 s after all faults ended",
@@ -121,6 +122,9 @@ static void liveness(struct cluster *cluster)
     workload_run(cluster->workload, false);
     if (!pass_until(cluster, DRAIN_NS, nothing_under_way) && running(cluster))
         world_fail(cluster->world, "I22", "an operation is still under way a minute later");
+    if (cluster->scenario->all_served && failures(cluster) != cluster->failures_before && running(cluster))
+        world_fail(cluster->world, "served", "%" PRIu64 " operations failed, and none may",
+            failures(cluster) - cluster->failures_before);
     workload_read_all(cluster->workload, whole ? HISTORY_ALL : HISTORY_QUORUM);
     if (!pass_until(cluster, READ_NS, everything_is_read) && running(cluster))
         world_fail(cluster->world, "liveness", "not everything can be read at %s", whole ? "ALL" : "QUORUM");
@@ -143,21 +147,15 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
 {
     struct cluster *cluster = sim_alloc(sizeof *cluster);
     cluster->options = options;
+    cluster->scenario = options->scenario;
     cluster->result = result;
-    cluster->world = world_create(options->seed);
+    cluster->world = world_create(options->scenario->seed);
     world_trace_print(cluster->world, options->trace);
     cluster->net = sim_net_create(cluster->world);
     cluster_make_daemons(cluster);
     cluster_make_clients(cluster);
-    plan_draw(&cluster->plan, cluster->world, &cluster->hosts, options->kinds_allowed);
-    cluster_draw_weather(cluster);
-    bool clocks = cluster->plan.kinds & (1ull << FAULT_CLOCK_STEP | 1ull << FAULT_CLOCK_RATE);
-    for (uint32_t i = 0; i < cluster->daemons_count; i++) {
-        uint64_t draw = prng_below(world_prng(cluster->world, WORLD_CLOCK), 200000);
-        cluster->base_offset_us[i] = clocks ? (int64_t)draw - 100000 : 0;
-        process_clock_offset(cluster->daemons[i].process, cluster->base_offset_us[i]);
-    }
-    cluster->admin = admin_create(cluster->world, cluster->net, cluster->hosts.controllers);
+    cluster_set_weather(cluster);
+    cluster->admin = admin_create(cluster->world, cluster->net, cluster->scenario->hosts.controllers);
     cluster->watch = watch_create(cluster->world, cluster->net, cluster->daemons, cluster->daemons_count);
     cluster_faults_init(cluster);
     return cluster;
@@ -168,7 +166,7 @@ static void cluster_destroy(struct cluster *cluster)
     torn_destroy(cluster->torn);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
         process_destroy(cluster->daemons[i].process);
-    for (uint32_t i = 0; i < cluster->hosts.clients; i++)
+    for (uint32_t i = 0; i < cluster->scenario->hosts.clients; i++)
         process_destroy(cluster->clients[i]);
     admin_destroy(cluster->admin);
     workload_destroy(cluster->workload);
@@ -212,8 +210,8 @@ static void take_result(struct cluster *cluster)
     result->trace_hash = world_trace_hash(cluster->world);
     result->events = world_events(cluster->world);
     result->simulated_ns = world_now(cluster->world) - WORLD_S;
-    result->active_ns = plan_active_ns(&cluster->plan);
-    result->kinds = cluster->plan.kinds;
+    result->active_ns = plan_active_ns(&cluster->scenario->plan);
+    result->kinds = cluster->scenario->plan.kinds;
     for (int kind = 0; kind < HISTORY_KINDS; kind++)
         result->operations += counts->by_kind[kind];
     result->ok = counts->by_outcome[HISTORY_OK] + counts->by_outcome[HISTORY_SUPERSEDED];
@@ -226,14 +224,14 @@ void cluster_run(const struct cluster_run_options *options, struct cluster_resul
 {
     *result = (struct cluster_result){0};
     struct cluster *cluster = cluster_create(options, result);
-    if (options->trace) plan_print(&cluster->plan, stdout);
+    if (options->trace) scenario_write(cluster->scenario, stdout);
     bring_up(cluster);
     if (running(cluster)) safety(cluster);
     if (running(cluster)) liveness(cluster);
     if (running(cluster)) wind_down(cluster);
     judge(cluster);
     if (world_failure(cluster->world) && !options->quiet && !options->trace) {
-        plan_print(&cluster->plan, stdout);
+        scenario_write(cluster->scenario, stdout);
         world_trace_dump(cluster->world, 100);
     }
     take_result(cluster);

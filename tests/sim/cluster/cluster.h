@@ -1,6 +1,6 @@
 /*
  * cluster: one simulated run: controllers, nodes, routers, clients and an admin, their disks and network, the plan
- * of faults, and the judgement. Everything follows from the seed.
+ * of faults, and the judgement. Everything follows from the scenario.
  */
 #ifndef TRILLIUM_TESTS_SIM_CLUSTER_CLUSTER_H
 #define TRILLIUM_TESTS_SIM_CLUSTER_CLUSTER_H
@@ -9,16 +9,15 @@
 #include <stdint.h>
 
 #include "tests/checker/checker.h"
-#include "tests/sim/plan.h"
+#include "tests/sim/scenario.h"
 #include "tests/sim/world.h"
 
 struct cluster_run_options {
-    uint64_t seed;
-    bool trace;             /* print it as it happens */
-    uint64_t until_ns;      /* stop then (0: run to the end); nothing is judged but what failed before */
-    uint64_t kinds_allowed; /* of faults */
-    const char *history;    /* write the history to this file; NULL: only when it is wrong, see below */
-    bool quiet;             /* no dump of the trace's end on failure */
+    const struct scenario *scenario;
+    bool trace;          /* print it as it happens */
+    uint64_t until_ns;   /* stop then (0: run to the end); nothing is judged but what failed before */
+    const char *history; /* write the history to this file; NULL: only when it is wrong, see below */
+    bool quiet;          /* no dump of the trace's end on failure */
 };
 
 enum { CLUSTER_WHY_BYTES = WORLD_FAILURE_BYTES };

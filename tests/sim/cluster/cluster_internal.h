@@ -32,13 +32,12 @@ struct comeback {
 
 struct cluster {
     const struct cluster_run_options *options;
+    const struct scenario *scenario;
     struct world *world;
     struct sim_net *net;
-    struct plan_hosts hosts;
     struct daemon daemons[DAEMONS_MAX];
     struct comeback comebacks[DAEMONS_MAX], client_comebacks[CLIENTS_MAX];
     uint32_t daemons_count;
-    int64_t base_offset_us[DAEMONS_MAX];
     struct process *clients[CLIENTS_MAX];
     char client_names[CLIENTS_MAX][24];
     char router_addresses[CLIENTS_MAX][32];
@@ -47,11 +46,11 @@ struct cluster {
     struct watch *watch;
     struct torn *torn;
     struct workload *workload;
-    struct plan plan;
     struct fault faults[PLAN_EVENTS_MAX];
     struct world_event stops; /* looks after orderly stops */
     uint64_t stop_begun_ns[DAEMONS_MAX];
     bool deaths_allowed, healed, ending;
+    uint64_t failures_before; /* the first fault */
     struct cluster_result *result;
 };
 
@@ -61,9 +60,8 @@ struct cluster {
 void cluster_make_daemons(struct cluster *cluster);
 /* The workload and its users. */
 void cluster_make_clients(struct cluster *cluster);
-/* What the whole run is like: a network of one rack or of a continent, disks that lose all that was not synced or
-   nearly nothing. */
-void cluster_draw_weather(struct cluster *cluster);
+/* What the whole run is like: network, disks, clocks. */
+void cluster_set_weather(struct cluster *cluster);
 
 /* ---- faults.c ---- */
 

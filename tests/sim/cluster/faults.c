@@ -30,7 +30,7 @@ static void come_back(struct world_event *event)
     struct daemon *daemon = &comeback->cluster->daemons[comeback->index];
     if (process_is_running(daemon->process)) return;
     /* Now and then a node comes back with another number of shards. */
-    struct prng *prng = world_prng(comeback->cluster->world, WORLD_TOPOLOGY);
+    struct prng *prng = world_prng(comeback->cluster->world, WORLD_COMEBACK);
     if (daemon->kind == &KIND_NODED && prng_below(prng, 5) == 0)
         daemon->reactors_count = (unsigned)prng_between(prng, 1, 3);
     watch_daemon_starts(comeback->cluster->watch, comeback->index);
@@ -199,11 +199,11 @@ static void fault_happens(struct cluster *cluster, const struct plan_event *plan
     if (PLAN_NO_FAULTS >> plan->kind & 1) {
         if (on) errand(cluster, plan);
     } else if (plan->kind == FAULT_POWER_ALL || plan->kind == FAULT_POWER_CONTROLLERS) {
-        uint32_t count = plan->kind == FAULT_POWER_ALL ? cluster->daemons_count : cluster->hosts.controllers;
+        uint32_t count = plan->kind == FAULT_POWER_ALL ? cluster->daemons_count : cluster->scenario->hosts.controllers;
         for (uint32_t i = 0; i < count && on; i++)
             end_process(cluster, i, FAULT_POWER, plan->length_ns + i * 50 * WORLD_MS);
     } else if (plan->kind == FAULT_TORN) {
-        if (on && cluster->hosts.controllers == 3) torn_begin(cluster->torn, (uint32_t)plan->argument);
+        if (on) torn_begin(cluster->torn, (uint32_t)plan->argument);
         if (!on) torn_end(cluster->torn);
     } else if (plan->kind == FAULT_SLOW_CUT) {
         slow_then_cut(cluster, plan, on);
@@ -233,7 +233,7 @@ static void fault_event(struct world_event *event)
 
 void cluster_heal(struct cluster *cluster)
 {
-    for (uint32_t i = 0; i < cluster->plan.events_count; i++)
+    for (uint32_t i = 0; i < cluster->scenario->plan.events_count; i++)
         world_event_cancel(&cluster->faults[i].event);
     torn_end(cluster->torn);
     struct sim_net_faults *net = sim_net_faults(cluster->net);
@@ -249,11 +249,11 @@ void cluster_heal(struct cluster *cluster)
             .crash_garble_ppm = disk->crash_garble_ppm,
             .crash_zero_ppm = disk->crash_zero_ppm};
         process_clock_rate(daemon->process, 0);
-        process_clock_offset(daemon->process, cluster->base_offset_us[i]);
+        process_clock_offset(daemon->process, cluster->scenario->clock_offset_us[i]);
         process_pause_until(daemon->process, world_now(cluster->world));
         if (!process_is_running(daemon->process)) world_event_in(&cluster->comebacks[i].event, 0);
     }
-    for (uint32_t i = 0; i < cluster->hosts.clients; i++)
+    for (uint32_t i = 0; i < cluster->scenario->hosts.clients; i++)
         if (!process_is_running(cluster->clients[i])) world_event_in(&cluster->client_comebacks[i].event, 0);
 }
 
@@ -266,7 +266,7 @@ void cluster_faults_init(struct cluster *cluster)
         cluster->comebacks[i] = (struct comeback){.cluster = cluster, .index = i};
         world_event_init(&cluster->comebacks[i].event, cluster->world, come_back);
     }
-    for (uint32_t i = 0; i < cluster->hosts.clients; i++) {
+    for (uint32_t i = 0; i < cluster->scenario->hosts.clients; i++) {
         cluster->client_comebacks[i] = (struct comeback){.cluster = cluster, .index = i};
         world_event_init(&cluster->client_comebacks[i].event, cluster->world, client_comes_back);
     }
@@ -279,10 +279,10 @@ void cluster_faults_begin(struct cluster *cluster)
 {
     uint64_t disks = 1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_SYNC |
                      1ull << FAULT_DISK_WRITE | 1ull << FAULT_DISK_FULL;
-    cluster->deaths_allowed = cluster->plan.kinds & disks;
-    for (uint32_t i = 0; i < cluster->plan.events_count; i++) {
+    cluster->deaths_allowed = cluster->scenario->plan.kinds & disks;
+    for (uint32_t i = 0; i < cluster->scenario->plan.events_count; i++) {
         struct fault *fault = &cluster->faults[i];
-        *fault = (struct fault){.cluster = cluster, .plan = &cluster->plan.events[i]};
+        *fault = (struct fault){.cluster = cluster, .plan = &cluster->scenario->plan.events[i]};
         world_event_init(&fault->event, cluster->world, fault_event);
         world_event_in(&fault->event, fault->plan->at_ns);
     }

@@ -1,4 +1,4 @@
-/* topology: what a simulated cluster consists of: how many daemons, their addresses and settings, users, weather. */
+/* topology: what a simulated cluster consists of: daemons, their addresses and settings, users, weather. */
 #include "tests/sim/cluster/cluster_internal.h"
 
 #include <inttypes.h>
@@ -31,12 +31,7 @@ static void make_daemon(
 
 void cluster_make_daemons(struct cluster *cluster)
 {
-    struct prng *prng = world_prng(cluster->world, WORLD_TOPOLOGY);
-    struct plan_hosts *hosts = &cluster->hosts;
-    hosts->controllers = prng_chance(prng, 200000) ? 1 : 3;
-    hosts->nodes = (uint32_t)prng_between(prng, 3, 5);
-    hosts->routers = (uint32_t)prng_between(prng, 1, 3);
-    hosts->bad_node = (uint32_t)prng_below(prng, hosts->nodes);
+    const struct plan_hosts *hosts = &cluster->scenario->hosts;
     char members[LISTS_BYTES] = "", controllers[LISTS_BYTES] = "";
     for (uint32_t i = 1; i <= hosts->controllers; i++) {
         size_t at = strlen(members), also = strlen(controllers);
@@ -54,7 +49,7 @@ void cluster_make_daemons(struct cluster *cluster)
     for (uint32_t i = 1; i <= hosts->nodes; i++) {
         make_daemon(cluster, &KIND_NODED, "node", 2, i);
         struct daemon *daemon = &cluster->daemons[cluster->daemons_count - 1];
-        daemon->reactors_count = (unsigned)prng_between(prng, 1, 3);
+        daemon->reactors_count = cluster->scenario->shards[i - 1];
         daemon_override(daemon, "node.controllers=%s", controllers);
         daemon_override(daemon, "node.zone=zone%u", i);
         daemon_override(daemon, "node.shards=%u", daemon->reactors_count);
@@ -63,7 +58,7 @@ void cluster_make_daemons(struct cluster *cluster)
     for (uint32_t i = 1; i <= hosts->routers; i++) {
         make_daemon(cluster, &KIND_ROUTERD, "router", 3, i);
         struct daemon *daemon = &cluster->daemons[cluster->daemons_count - 1];
-        daemon->reactors_count = (unsigned)prng_between(prng, 1, 2);
+        daemon->reactors_count = cluster->scenario->workers[i - 1];
         daemon_override(daemon, "router.controllers=%s", controllers);
         daemon_override(daemon, "router.workers=%u", daemon->reactors_count);
         snprintf(cluster->router_addresses[i - 1], sizeof cluster->router_addresses[0], "127.0.3.%u", i);
@@ -73,32 +68,29 @@ void cluster_make_daemons(struct cluster *cluster)
 
 void cluster_make_clients(struct cluster *cluster)
 {
-    struct workload_options options;
-    workload_draw(cluster->world, &options);
-    cluster->hosts.clients = options.users;
-    cluster->workload = workload_create(cluster->world, &options);
-    for (uint32_t i = 0; i < options.users; i++) {
+    const struct plan_hosts *hosts = &cluster->scenario->hosts;
+    cluster->workload = workload_create(cluster->world, &cluster->scenario->workload);
+    for (uint32_t i = 0; i < hosts->clients; i++) {
         snprintf(cluster->client_names[i], sizeof cluster->client_names[i], "client%u", i);
         cluster->clients[i] = process_create(cluster->world, cluster->client_names[i], NULL);
         sim_net_attach(cluster->net, cluster->clients[i]);
-        workload_add_user(
-            cluster->workload, cluster->clients[i], &CLIENT_RAW, cluster->routers, cluster->hosts.routers);
+        workload_add_user(cluster->workload, cluster->clients[i], &CLIENT_RAW, cluster->routers, hosts->routers);
     }
 }
 
-void cluster_draw_weather(struct cluster *cluster)
+void cluster_set_weather(struct cluster *cluster)
 {
-    struct prng *prng = world_prng(cluster->world, WORLD_TOPOLOGY);
+    const struct scenario *scenario = cluster->scenario;
     struct sim_net_faults *net = sim_net_faults(cluster->net);
-    net->delay_ns = (50ull << prng_below(prng, 8)) * WORLD_US;
-    net->jitter_ns = net->delay_ns * prng_between(prng, 1, 4) / 2;
-    static const uint32_t keeps[3] = {0, 500000, 900000};
-    uint32_t keep = keeps[prng_below(prng, 3)];
+    net->delay_ns = scenario->net_delay_ns;
+    net->jitter_ns = scenario->net_jitter_ns;
+    uint32_t keep = scenario->disk_keep_ppm;
     for (uint32_t i = 0; i < cluster->daemons_count; i++) {
         struct sim_disk_faults *disk = sim_disk_faults(cluster->daemons[i].disk);
         disk->crash_keep_ppm = keep;
         disk->crash_tear_ppm = keep ? (1000000 - keep) / 3 : 0;
         disk->crash_garble_ppm = keep ? (1000000 - keep) / 10 : 0;
         disk->crash_zero_ppm = keep ? (1000000 - keep) / 10 : 0;
+        process_clock_offset(cluster->daemons[i].process, scenario->clock_offset_us[i]);
     }
 }

@@ -400,3 +400,34 @@ Test(shard, the_driver_finds_planted_bugs)
     cr_assert(is_found("create_looks_nothing_up", false));
     cr_assert(is_found("wal_ack_before_sync", true));
 }
+
+/* ---- the log ---- */
+
+static void long_log(struct reactor *reactor, void *argument)
+{
+    struct driver *driver = argument;
+    struct driver_run *run = driver_start(driver, reactor);
+    struct shard *shard = driver_shard(run, 0);
+    EXPECT(create(run, reactor, 1, 1, 0) == STATUS_OK);
+    struct replica *replica = shard_replica(shard, driver_range(run, 0));
+    struct lsm_hold hold;
+    uint64_t first = 0;
+    EXPECT(lsm_first_unflushed(replica->lsm, shard->log, &first));
+    lsm_hold_begin(replica->lsm, &hold, (struct lsm_position){shard->log, first});
+    shard->log_bytes_max = 1;
+    fiber_sleep_until(reactor, reactor_now_ns(reactor) + 3000000000ull);
+    EXPECT(shard->counters.forced_flushes > 0 && shard->counters.forced_flushes < 20);
+    lsm_hold_end(&hold);
+    fiber_sleep_until(reactor, reactor_now_ns(reactor) + 3000000000ull);
+    EXPECT(!lsm_first_unflushed(replica->lsm, shard->log, &first));
+    driver_stop(run);
+}
+
+Test(shard, a_log_that_is_too_long_waits_for_a_lookup, .timeout = 20)
+{
+    struct driver *driver = driver_create(1);
+    struct solo *solo = solo_create(1, NULL);
+    in_solo(solo, long_log, driver);
+    solo_destroy(solo);
+    driver_destroy(driver);
+}
