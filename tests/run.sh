@@ -158,9 +158,10 @@ kind_sim() {
   fi
   run_counted sim 400 build/dev/bin/sim --seeds 1..200 --twice --quiet
   run_counted "sim scenarios" 100 build/dev/bin/sim --scenario all --quiet
-  local name seeds
-  while read -r name seeds; do
-    run_counted "sim finds $name" 100 build/dev/bin/sim --plant "$name" --seeds "1..$seeds" --quiet
+  local name seeds rules
+  while read -r name seeds rules; do
+    # shellcheck disable=SC2086 # rules are words
+    run_counted "sim finds $name" 100 tests/sim/find_plant.sh build/dev/bin/sim "$name" "$seeds" $rules
   done < <(grep -v '^#' tests/sim/planted.txt)
 }
 

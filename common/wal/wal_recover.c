@@ -347,6 +347,7 @@ static enum status replay_segment(struct scan *scan, uint32_t i)
     while (scan->next < limit) {
         struct wal_group group;
         struct bytes records;
+        if (PLANT(wal_forgets_the_unmarked) && scan->next > scan->synced && scan->synced > 0) break;
         if (whole_group_at(scan, offset, &group, &records) && group.first == scan->next) {
             status = replay_group(scan, &group, records, limit);
             if (status != STATUS_OK) return status;

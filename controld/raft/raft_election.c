@@ -113,7 +113,8 @@ void raft_on_vote(struct raft *raft, const struct raft_message *message)
         raft->vote == message->from || (raft->vote == 0 && raft->leader == 0) || (pre && message->term > raft->term);
     /* Compared with all that this member holds in memory, durable or not: its acknowledgements of those entries may
        still leave, so it must not help a candidate without them. */
-    bool grant = free_to_vote && raft_log_is_behind_or_equal(&raft->log, message->index, message->log_term);
+    bool up_to_date = raft_log_is_behind_or_equal(&raft->log, message->index, message->log_term);
+    bool grant = free_to_vote && (up_to_date || PLANT(votes_for_a_short_log));
     if (grant && !pre) {
         raft->election_elapsed = 0;
         raft->vote = message->from;

@@ -119,6 +119,8 @@ enum status tree_install(struct lsm *lsm, const struct tree_edit *edit)
     struct log_spans *flushed = mem_alloc(sizeof *flushed);
     *flushed = lsm->flushed;
     raise_flushed(flushed, edit->flushed);
+    for (uint32_t i = 0; i < edit->remove_count && PLANT(removed_while_named); i++)
+        (void)!disk_unlink(lsm->store->reactor, edit->remove[i]->path);
     enum status status = write_manifest(lsm, files, count, flushed);
     lsm->installing = false;
     gate_open(&lsm->changed);

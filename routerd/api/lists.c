@@ -119,6 +119,7 @@ static void cancel(struct rpc_request *request)
 {
     struct list_op *op = request->user;
     coalesce_leave(&op->read.passenger);
+    if (PLANT(orphaned_request)) return;
     worker_answer(op->worker, request, STATUS_TIMEOUT, RPC_EMPTY);
 }
 

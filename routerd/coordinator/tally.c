@@ -43,7 +43,7 @@ static enum status outcome(const struct tally *tally)
 static void judge(struct tally *tally, enum status when_open)
 {
     uint8_t waiting = (uint8_t)(tally->replicas - tally->answered);
-    if (tally->stored >= tally->needed) {
+    if (tally->stored >= (PLANT(acked_below_quorum) ? 1 : tally->needed)) {
         /* An edit waits for undominated acks as long as they can still come. */
         bool may_rise = tally->kind == TALLY_EDIT && !tally->dead && tally->undominated < tally->needed &&
                         tally->undominated + waiting >= tally->needed && when_open == STATUS_UNDECIDED;
@@ -51,7 +51,8 @@ static void judge(struct tally *tally, enum status when_open)
         return;
     }
     if (waiting > 0 && when_open == STATUS_UNDECIDED) return;
-    if (tally->stored == 0 && tally->maybe == 0 && waiting == 0)
+    bool untouched = tally->stored == 0 && tally->maybe == 0;
+    if ((untouched || (PLANT(refused_although_stored) && tally->refusal)) && waiting == 0)
         decide(tally, tally->refusal);
     else
         decide(tally, when_open);
