@@ -11,7 +11,6 @@
 
 #include "common/base/hash.h"
 #include "common/base/status.h"
-#include "common/rpc/rpc.h"
 #include "common/runtime/host.h"
 
 struct controld;
@@ -39,8 +38,6 @@ struct controld_sight {
     bool is_ready; /* a leader is known and what it committed is applied here */
     uint64_t commit, applied, snapshot;
     struct digest digest; /* of the applied state as it is at applied */
-    struct rpc_sight rpc;
-    uint32_t proposals, parked; /* proposals without a fate; of the requests: those that wait for a newer view */
 };
 
 /* False while it starts. */

@@ -8,6 +8,8 @@ static const struct config_field fields[] = {
         "all controllers, each as id=address"},
     {"raft.snapshot_entries", CONFIG_INT, offsetof(struct controld_settings, snapshot_entries), "4096", 16, 1000000,
         NULL, "after this many changes a snapshot takes the place of the log before it"},
+    {"raft.append_bytes", CONFIG_SIZE, offsetof(struct controld_settings, append_bytes), "256KiB", 1, 16 << 20, NULL,
+        "changes that one message takes to another controller, a single larger one excepted"},
     {"bootstrap.nodes", CONFIG_INT, offsetof(struct controld_settings, bootstrap_nodes), "3", 1, 1024, NULL,
         "a new cluster makes its first ranges when this many nodes have registered"},
 };

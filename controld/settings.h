@@ -10,6 +10,7 @@ struct controld_settings {
     int64_t raft_id;
     struct config_list raft_members;
     int64_t snapshot_entries;
+    int64_t append_bytes; /* 0: the core's default */
     int64_t bootstrap_nodes;
 };
 

@@ -9,7 +9,6 @@
 #define TRILLIUM_NODED_NODED_H
 
 #include "common/base/status.h"
-#include "common/rpc/rpc.h"
 #include "common/runtime/host.h"
 
 struct noded;
@@ -23,20 +22,5 @@ enum status noded_create(const struct host *host, const struct noded_settings *s
 void noded_stop(struct noded *noded);
 /* No reactor turns any more, and either host->stopped was called or the process is a simulated one that was killed. */
 void noded_destroy(struct noded *noded);
-
-/* ---- Sight, for the simulator and tests. Between turns of all its reactors. ---- */
-
-struct noded_sight {
-    struct rpc_sight rpc; /* of all shards */
-    uint32_t changes;     /* appended and not applied */
-    uint32_t fibers;      /* that serve calls or look up */
-    uint32_t cursors;     /* open */
-};
-
-/* False while it starts or stops. */
-bool noded_sight(const struct noded *noded, struct noded_sight *out);
-/* Every file that a tree reads from. changing: the tree is writing a manifest of others. */
-void noded_visit_files(const struct noded *noded,
-    void (*visit)(void *context, uint64_t range, uint64_t file, bool changing), void *context);
 
 #endif

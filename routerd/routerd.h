@@ -6,7 +6,6 @@
 #define TRILLIUM_ROUTERD_ROUTERD_H
 
 #include "common/base/status.h"
-#include "common/rpc/rpc.h"
 #include "common/runtime/host.h"
 #include "routerd/settings.h"
 
@@ -19,15 +18,5 @@ enum status routerd_create(const struct host *host, const struct routerd_setting
 /* On worker 0's thread. */
 void routerd_stop(struct routerd *routerd);
 void routerd_destroy(struct routerd *routerd);
-
-/* ---- Sight, for the simulator and tests. Between turns of all its reactors. ---- */
-
-struct routerd_sight {
-    struct rpc_sight rpc;         /* of all workers */
-    uint32_t operations, flights; /* reads and writes under way; keys that somebody flies or boards for */
-    uint32_t parked;              /* of the requests: those that wait for a newer ring */
-};
-
-void routerd_sight(const struct routerd *routerd, struct routerd_sight *out);
 
 #endif

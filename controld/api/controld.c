@@ -166,6 +166,7 @@ static void start(void *argument)
         .controllers = controld->controllers,
         .controllers_count = controld->controllers_count,
         .snapshot_entries = (uint64_t)controld->settings->snapshot_entries,
+        .append_bytes = (uint64_t)controld->settings->append_bytes,
         .machine = {.resume = machine_resume,
             .install = machine_install,
             .apply = machine_apply,
@@ -347,10 +348,7 @@ bool controld_sight(const struct controld *controld, struct controld_sight *out)
         .applied = controld->state.applied,
         .snapshot = status.snapshot.index,
         .digest = catalog_digest(&controld->state.catalog),
-        .proposals = controld->proposals.count,
-        .parked = controld->views.parked_count,
     };
-    if (controld->rpc) rpc_sight(controld->rpc, &out->rpc);
     return true;
 }
 

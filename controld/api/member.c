@@ -507,8 +507,10 @@ struct member *member_open(const struct member_options *options)
 
 enum status member_start(struct member *member, struct rpc *rpc)
 {
-    struct raft_options options = {
-        .id = member->options.id, .election_ticks = MEMBER_ELECTION_TICKS, .heartbeat_ticks = MEMBER_HEARTBEAT_TICKS};
+    struct raft_options options = {.id = member->options.id,
+        .election_ticks = MEMBER_ELECTION_TICKS,
+        .heartbeat_ticks = MEMBER_HEARTBEAT_TICKS,
+        .append_bytes_max = member->options.append_bytes};
     for (unsigned i = 0; i < member->options.controllers_count; i++)
         CHECK(quorum_add(&options.voters, member->controllers[i].id.value));
     env_entropy(member->env, &options.seed, sizeof options.seed);

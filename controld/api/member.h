@@ -39,6 +39,7 @@ struct member_options {
     const struct view_controller *controllers; /* copied; this member is among them */
     unsigned controllers_count;
     uint64_t snapshot_entries; /* after so many a snapshot is taken */
+    uint64_t append_bytes;     /* as in struct raft_options */
     struct member_machine machine;
 };
 

@@ -14,6 +14,7 @@
 #include "common/runtime/file_header.h"
 #include "common/runtime/identity.h"
 #include "proto/control.pb-c.h"
+#include "routerd/api/sight.h"
 #include "routerd/api/worker_setup.h"
 
 #define MAKERS_PATH "makers"

@@ -473,9 +473,9 @@ bool sim_disk_contents(const struct sim_disk *disk, const char *path, struct buf
 }
 
 /* NULL: there is nothing of the path. */
-static const struct sim_inode *find_in(const struct sim_disk *disk, bool durable, const char *path)
+static const struct sim_inode *find_in(struct sim_disk_image image, const char *path)
 {
-    const struct sim_inode *inode = disk->tree.root;
+    const struct sim_inode *inode = image.disk->tree.root;
     char part[SIM_PATH_BYTES_MAX];
     while (inode && *path) {
         size_t size = strcspn(path, "/");
@@ -483,37 +483,36 @@ static const struct sim_inode *find_in(const struct sim_disk *disk, bool durable
         memcpy(part, path, size);
         part[size] = 0;
         path += size + (path[size] == '/');
-        if (size) inode = sim_names_get(durable ? &inode->names_durable : &inode->names_now, part);
+        if (size) inode = sim_names_get(image.durable ? &inode->names_durable : &inode->names_now, part);
     }
     return inode;
 }
 
-uint32_t sim_disk_peek(
-    const struct sim_disk *disk, bool durable, const char *path, void *data, uint32_t size, uint64_t offset)
+uint32_t sim_disk_peek(struct sim_disk_image image, const char *path, void *data, uint32_t size, uint64_t offset)
 {
-    const struct sim_inode *inode = find_in(disk, durable, path);
+    const struct sim_inode *inode = find_in(image, path);
     if (inode == NULL || inode->is_directory) return 0;
     struct sim_inode view = *inode;
-    if (durable) view.now = inode->durable;
+    if (image.durable) view.now = inode->durable;
     return sim_inode_read(&view, data, size, offset);
 }
 
-bool sim_disk_peek_names(const struct sim_disk *disk, bool durable, const char *path,
+bool sim_disk_peek_names(struct sim_disk_image image, const char *path,
     void (*visit)(void *context, const char *name, uint64_t size), void *context)
 {
-    const struct sim_inode *directory = find_in(disk, durable, path);
+    const struct sim_inode *directory = find_in(image, path);
     if (directory == NULL || !directory->is_directory) return false;
-    const struct sim_names *names = durable ? &directory->names_durable : &directory->names_now;
+    const struct sim_names *names = image.durable ? &directory->names_durable : &directory->names_now;
     for (uint32_t i = 0; i < names->count; i++) {
         const struct sim_inode *inode = names->names[i].inode;
-        visit(context, names->names[i].name, (durable ? &inode->durable : &inode->now)->size);
+        visit(context, names->names[i].name, (image.durable ? &inode->durable : &inode->now)->size);
     }
     return true;
 }
 
 bool sim_disk_durable_contents(const struct sim_disk *disk, const char *path, struct buffer *out)
 {
-    const struct sim_inode *inode = find_in(disk, true, path);
+    const struct sim_inode *inode = find_in((struct sim_disk_image){disk, true}, path);
     if (inode == NULL || inode->is_directory) return false;
     image_append(inode, &inode->durable, out);
     return true;

@@ -84,12 +84,15 @@ void sim_disk_abandon(struct sim_disk *disk, struct sim_disk_operation *operatio
 bool sim_disk_contents(const struct sim_disk *disk, const char *path, struct buffer *out);
 /* Contents as a power cut would leave them if it dropped every change. */
 bool sim_disk_durable_contents(const struct sim_disk *disk, const char *path, struct buffer *out);
-/* The same without a copy of the whole: reads a part, of what is durable or of what reads see; returns how much there
-   was, 0 when there is no such file. */
-uint32_t sim_disk_peek(
-    const struct sim_disk *disk, bool durable, const char *path, void *data, uint32_t size, uint64_t offset);
+/* One of a disk's two states: what is durable, or what reads see. */
+struct sim_disk_image {
+    const struct sim_disk *disk;
+    bool durable;
+};
+/* Reads a part of a file; returns how much there was, 0 when there is no such file. */
+uint32_t sim_disk_peek(struct sim_disk_image image, const char *path, void *data, uint32_t size, uint64_t offset);
 /* Calls visit for each name in a directory, sorted; false when there is no such directory. */
-bool sim_disk_peek_names(const struct sim_disk *disk, bool durable, const char *path,
+bool sim_disk_peek_names(struct sim_disk_image image, const char *path,
     void (*visit)(void *context, const char *name, uint64_t size), void *context);
 /* One at most; NULL: none. Outlives the disk. */
 void sim_disk_watch(struct sim_disk *disk, const struct sim_disk_watch *watch);

@@ -7,7 +7,7 @@
 
 #include "common/base/map.h"
 #include "noded/lsm/manifest.h"
-#include "noded/noded.h"
+#include "noded/api/sight.h"
 #include "tests/sim/sim_mem.h"
 
 enum { PATH_BYTES = 128 };
@@ -49,6 +49,11 @@ void files_destroy(struct files *files)
 {
     forget(files);
     mem_free(files);
+}
+
+static struct sim_disk_image synced(const struct files *files)
+{
+    return (struct sim_disk_image){files->node->disk, true};
 }
 
 /* ---- manifests ---- */
@@ -111,7 +116,7 @@ static const struct range_files *range_of(struct files *files, uint64_t id, cons
     struct listing own = {0};
     char directory[PATH_BYTES];
     directory_of(id, directory);
-    if (!listing) sim_disk_peek_names(files->node->disk, true, directory, list_name, &own);
+    if (!listing) sim_disk_peek_names(synced(files), directory, list_name, &own);
     uint64_t number = (listing ? listing : &own)->manifest;
     map_free(&own.sizes);
     struct range_files *range = map_get(&files->ranges, id);
@@ -161,7 +166,7 @@ static void judge_range(void *context, const char *name, uint64_t size)
     struct listing listing = {0};
     char directory[PATH_BYTES];
     directory_of(id, directory);
-    sim_disk_peek_names(files->node->disk, true, directory, list_name, &listing);
+    sim_disk_peek_names(synced(files), directory, list_name, &listing);
     const struct range_files *range = range_of(files, id, &listing);
     if (listing.has_tables && range->number == 0)
         world_fail(files->world, "I13", "%s: %s has files and no synced manifest", files->node->name, directory);
@@ -179,7 +184,7 @@ static void judge_range(void *context, const char *name, uint64_t size)
 
 void files_judge(struct files *files)
 {
-    sim_disk_peek_names(files->node->disk, true, "ranges", judge_range, files);
+    sim_disk_peek_names(synced(files), "ranges", judge_range, files);
 }
 
 /* One look at a running node. */

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 
 #include "common/base/check.h"
-#include "controld/controld.h"
-#include "noded/noded.h"
-#include "routerd/routerd.h"
+#include "controld/api/sight.h"
+#include "noded/api/sight.h"
+#include "routerd/api/sight.h"
 #include "tests/sim/sim_mem.h"
 
 enum {
@@ -43,8 +43,8 @@ static void add(struct load *load, const char *kind, uint32_t count, uint32_t st
 
 static void look_at_controller(struct load *load, const struct controld *controld)
 {
-    struct controld_sight sight;
-    if (!controld_sight(controld, &sight)) return;
+    struct controld_load sight;
+    if (!controld_load(controld, &sight)) return;
     load->rpc = sight.rpc;
     add(load, "requests", sight.rpc.requests, sight.parked);
     add(load, "proposals", sight.proposals, 0);

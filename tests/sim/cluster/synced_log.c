@@ -53,6 +53,11 @@ uint64_t synced_log_last(const struct synced_log *log)
 
 /* Segments. */
 
+static struct sim_disk_image image_of(const struct synced_log *log, bool durable)
+{
+    return (struct sim_disk_image){log->disk, durable};
+}
+
 static void path_of(const struct synced_log *log, uint32_t segment, char out[PATH_BYTES])
 {
     char name[WAL_NAME_BYTES];
@@ -83,7 +88,7 @@ static void look_at_name(void *context, const char *name, uint64_t size)
 static uint32_t next_segment(const struct synced_log *log, bool durable, uint32_t above)
 {
     struct search search = {.log = log->number, .above = above};
-    sim_disk_peek_names(log->disk, durable, log->dir, look_at_name, &search);
+    sim_disk_peek_names(image_of(log, durable), log->dir, look_at_name, &search);
     return search.found;
 }
 
@@ -94,7 +99,7 @@ static bool read_seed(const struct synced_log *log, bool durable, uint32_t segme
     uint8_t block[WAL_BLOCK_BYTES];
     struct wal_segment_header header;
     path_of(log, segment, path);
-    if (sim_disk_peek(log->disk, durable, path, block, sizeof block, 0) != sizeof block) return false;
+    if (sim_disk_peek(image_of(log, durable), path, block, sizeof block, 0) != sizeof block) return false;
     if (wal_segment_decode(bytes_of(block, sizeof block), NULL, &header, NULL, 0) != STATUS_OK) return false;
     *seed = header.seed;
     return header.log == log->number && header.segment == segment;
@@ -109,14 +114,15 @@ static bool read_group(
     char path[PATH_BYTES];
     uint8_t header[WAL_GROUP_HEADER_BYTES];
     path_of(log, place->segment, path);
-    if (sim_disk_peek(log->disk, durable, path, header, sizeof header, place->offset) != sizeof header) return false;
+    if (sim_disk_peek(image_of(log, durable), path, header, sizeof header, place->offset) != sizeof header)
+        return false;
     struct wal_group where = {
         .log = log->number, .segment = place->segment, .block = (uint32_t)(place->offset / WAL_BLOCK_BYTES)};
     if (!wal_group_decode(place->seed, header, &where, out)) return false;
     uint32_t size = WAL_GROUP_HEADER_BYTES + out->length;
     buffer_clear(&log->scratch);
     uint8_t *data = buffer_reserve(&log->scratch, size);
-    if (sim_disk_peek(log->disk, durable, path, data, size, place->offset) != size) return false;
+    if (sim_disk_peek(image_of(log, durable), path, data, size, place->offset) != size) return false;
     if (!wal_group_is_whole(place->seed, out, bytes_of(data, size))) return false;
     *records = bytes_of(data + WAL_GROUP_HEADER_BYTES, out->length);
     return true;
@@ -262,7 +268,7 @@ void synced_log_reboot(struct synced_log *log)
     log->synced = synced_log_last(log);
     know_written(log, log->place);
     struct search search = {.log = log->number, .above = UINT32_MAX};
-    sim_disk_peek_names(log->disk, false, log->dir, look_at_name, &search);
+    sim_disk_peek_names(image_of(log, false), log->dir, look_at_name, &search);
     log->boundary = search.highest;
     log->failed_reads = failed_reads(log);
 }
