@@ -35,9 +35,9 @@ void controld_destroy(struct controld *controld);
 struct controld_sight {
     uint64_t id, term, leader; /* leader 0: none known */
     bool is_leader;
-    bool is_ready; /* a leader is known and what it committed is applied here */
-    uint64_t commit, applied, snapshot;
-    struct digest digest; /* of the applied state as it is at applied */
+    bool is_ready;                            /* a leader is known and what it committed is applied here */
+    uint64_t last, commit, applied, snapshot; /* last: of its log */
+    struct digest digest;                     /* of the applied state as it is at applied */
 };
 
 /* False while it starts. */

@@ -344,6 +344,7 @@ bool controld_sight(const struct controld *controld, struct controld_sight *out)
         .leader = status.leader,
         .is_leader = status.role == RAFT_LEADER,
         .is_ready = member_is_caught_up(controld->member),
+        .last = status.last,
         .commit = status.commit,
         .applied = controld->state.applied,
         .snapshot = status.snapshot.index,

@@ -164,6 +164,7 @@ static struct cluster *cluster_create(const struct cluster_run_options *options,
 static void cluster_destroy(struct cluster *cluster)
 {
     torn_destroy(cluster->torn);
+    figure8_destroy(cluster->figure8);
     for (uint32_t i = 0; i < cluster->daemons_count; i++)
         process_destroy(cluster->daemons[i].process);
     for (uint32_t i = 0; i < cluster->scenario->hosts.clients; i++)

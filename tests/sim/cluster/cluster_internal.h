@@ -8,6 +8,7 @@
 #include "tests/sim/cluster/admin.h"
 #include "tests/sim/cluster/cluster.h"
 #include "tests/sim/cluster/daemons.h"
+#include "tests/sim/cluster/figure8.h"
 #include "tests/sim/cluster/torn.h"
 #include "tests/sim/cluster/watch.h"
 #include "tests/sim/sim_net.h"
@@ -45,6 +46,10 @@ struct cluster {
     struct admin *admin;
     struct watch *watch;
     struct torn *torn;
+    struct figure8 *figure8;
+    bool single_entries; /* of Raft messages */
+    bool elections;      /* torn or figure 8, under way */
+    uint32_t plays;      /* of the latter two so far, where both can come about */
     struct workload *workload;
     struct fault faults[PLAN_EVENTS_MAX];
     struct world_event stops; /* looks after orderly stops */

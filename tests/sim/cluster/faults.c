@@ -191,6 +191,27 @@ static void errand(struct cluster *cluster, const struct plan_event *plan)
     (plan->kind == FAULT_FLUSH ? admin_flush : admin_compact)(cluster->admin, address);
 }
 
+static void end_elections(struct cluster *cluster)
+{
+    torn_end(cluster->torn);
+    figure8_end(cluster->figure8);
+    cluster->elections = false;
+}
+
+/* Elections at the worst moments: torn ones, or those of figure 8 where it can come about. */
+static void elections(struct cluster *cluster, const struct plan_event *plan, bool on)
+{
+    if (!on) {
+        end_elections(cluster);
+    } else if (!cluster->elections) {
+        cluster->elections = true;
+        if (cluster->single_entries && cluster->plays++ % 3 != 2)
+            figure8_begin(cluster->figure8);
+        else
+            torn_begin(cluster->torn, (uint32_t)plan->argument);
+    }
+}
+
 static void fault_happens(struct cluster *cluster, const struct plan_event *plan, bool on)
 {
     world_trace(
@@ -203,8 +224,7 @@ static void fault_happens(struct cluster *cluster, const struct plan_event *plan
         for (uint32_t i = 0; i < count && on; i++)
             end_process(cluster, i, FAULT_POWER, plan->length_ns + i * 50 * WORLD_MS);
     } else if (plan->kind == FAULT_TORN) {
-        if (on) torn_begin(cluster->torn, (uint32_t)plan->argument);
-        if (!on) torn_end(cluster->torn);
+        elections(cluster, plan, on);
     } else if (plan->kind == FAULT_SLOW_CUT) {
         slow_then_cut(cluster, plan, on);
     } else if (plan->kind == FAULT_CLIENT_KILL) {
@@ -235,7 +255,7 @@ void cluster_heal(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->scenario->plan.events_count; i++)
         world_event_cancel(&cluster->faults[i].event);
-    torn_end(cluster->torn);
+    end_elections(cluster);
     struct sim_net_faults *net = sim_net_faults(cluster->net);
     *net = (struct sim_net_faults){.delay_ns = net->delay_ns, .jitter_ns = net->jitter_ns};
     sim_net_heal(cluster->net);
@@ -270,6 +290,7 @@ void cluster_faults_init(struct cluster *cluster)
         cluster->client_comebacks[i] = (struct comeback){.cluster = cluster, .index = i};
         world_event_init(&cluster->client_comebacks[i].event, cluster->world, client_comes_back);
     }
+    cluster->figure8 = figure8_create(cluster->world, cluster->net, cluster->daemons, cluster->admin);
     cluster->torn = torn_create(cluster->world, cluster->net, cluster->daemons, cut_controller, cluster);
     world_event_init(&cluster->stops, cluster->world, stops_event);
     world_event_in(&cluster->stops, 10 * WORLD_MS);

@@ -39,7 +39,7 @@ void cluster_make_daemons(struct cluster *cluster)
         snprintf(controllers + also, sizeof controllers - also, "%s127.0.1.%u", i > 1 ? "," : "", i);
     }
     /* In some runs a Raft message takes one entry, so that what a leader has to bring travels in pieces. */
-    bool single = world_seed_for(cluster->world, "single entries") % 3 == 0;
+    cluster->single_entries = world_seed_for(cluster->world, "single entries") % 3 == 0;
     for (uint32_t i = 1; i <= hosts->controllers; i++) {
         make_daemon(cluster, &KIND_CONTROLD, "controller", 1, i);
         struct daemon *daemon = &cluster->daemons[cluster->daemons_count - 1];
@@ -47,7 +47,7 @@ void cluster_make_daemons(struct cluster *cluster)
         daemon_override(daemon, "raft.members=%s", members);
         daemon_override(daemon, "bootstrap.nodes=%u", hosts->nodes);
         daemon_override(daemon, "raft.snapshot_entries=16");
-        if (single) daemon_override(daemon, "raft.append_bytes=1");
+        if (cluster->single_entries) daemon_override(daemon, "raft.append_bytes=1");
     }
     for (uint32_t i = 1; i <= hosts->nodes; i++) {
         make_daemon(cluster, &KIND_NODED, "node", 2, i);
