@@ -19,6 +19,7 @@
 #include "common/daemon/env_real.h"
 #include "common/obs/histogram.h"
 #include "common/rpc/nng/link_nng.h"
+#include "common/rpc/sp/link_sp.h"
 #include "common/rpc/rpc.h"
 #include "common/runtime/fiber.h"
 #include "common/wal/wal.h"
@@ -62,6 +63,7 @@ static void place_open(struct place *place, const struct settings *settings, enu
     place->settings = settings;
     place->env = env_real_env(real);
     place->env->net = link_nng_create(place->env);
+    place->env->listen_net = link_sp_create(place->env); /* as daemons do by default */
     place->reactor = reactor_create(place->env, name, 0);
     struct rpc_options rpc = {.reactor = place->reactor, .self = {.role = role, .instance = {(uint8_t)(index + 1)}}};
     place->rpc = rpc_create(&rpc);
