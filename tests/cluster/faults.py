@@ -61,7 +61,7 @@ def killed_one_by_one(cluster):
 
 
 def killed_all(cluster, lifecycle):
-    """kill -9 of all eight at once, twice; every acknowledged message is there."""
+    """kill -9 of all eight at once; every acknowledged message is there."""
     storm = Storm(cluster, rate=600, deadline_ms=4000)
     storm.goes_on(800)
     lifecycle.half_a_cluster(cluster, cluster.names())
@@ -133,6 +133,11 @@ def controllers_down(cluster):
     check(status.code == 0 and "controller" in (status.text.splitlines() or [""])[0], "msgctl status says that first",
           status)
     storm.goes_on(800)
+    for name in ("node2", "router2"):
+        stopped, started = cluster.dev("stop", name), cluster.dev("start", name)
+        check(stopped.code == 0 and started.code == 0, f"{name} stops and starts without any controller",
+              f"{stopped}\n{started}")
+    storm.goes_on(200)
     end = time.monotonic()
     check(storm.stop(), "the client ends in order", storm.output)
     goes_on(storm, "all controllers down", begin, end)
