@@ -162,6 +162,18 @@ static void durable(struct wal_waiter *waiter)
 
 /* ---- start ---- */
 
+/* Of a create below the horizon. A session is numbered by the view that it began in: one of a newer view than ours may
+   live, so it is asked for again; TOO_OLD would be final. */
+static enum status judge_import(const struct shard *shard, const struct change *change)
+{
+    uint64_t session = change->import_session;
+    if (session == 0) return STATUS_TOO_OLD;
+    if (!shard->view || session > shard->view->view.version) return STATUS_BUSY;
+    const struct view_import *import = view_import_by_id(&shard->view->view, session);
+    bool lives = import && import->table.value == change->replica->record.table.value;
+    return lives ? STATUS_OK : STATUS_TOO_OLD;
+}
+
 static enum status judge_call(struct shard *shard, struct change *change)
 {
     enum status status = shard_admit(shard, change->record.range, change->epoch, &change->replica);
@@ -170,10 +182,8 @@ static enum status judge_call(struct shard *shard, struct change *change)
     if (!replica_owns(replica, change->record.partition)) return STATUS_BAD_REQUEST;
     change->record.table = replica->record.table;
     if (change->is_create && replica_is_below_horizon(replica, change->record.lo)) {
-        const struct view_import *import = shard->view && change->import_session
-                                               ? view_import_by_id(&shard->view->view, change->import_session)
-                                               : NULL;
-        if (!import || import->table.value != replica->record.table.value) return STATUS_TOO_OLD;
+        status = judge_import(shard, change);
+        if (status != STATUS_OK) return status;
     }
     return lsm_store_is_full(shard->store) ? STATUS_BUSY : STATUS_OK;
 }

@@ -221,7 +221,8 @@ static void make_view(struct driver_run *run)
             .hi = i + 1 == DRIVER_RANGES ? INT64_MAX : (int64_t)(lo + width)};
     }
     run->import = (struct view_import){77, run->table.id, 0};
-    run->view = (struct view){.cluster = CLUSTER,
+    run->view = (struct view){.version = 100, /* above the session */
+        .cluster = CLUSTER,
         .tables_count = 1,
         .tables = &run->table,
         .ranges_count = DRIVER_RANGES,

@@ -158,6 +158,8 @@ static void horizon(struct reactor *reactor, void *argument)
     driver_publish(run);
     EXPECT(create(run, reactor, 49, 1, 0) == STATUS_TOO_OLD);
     EXPECT(create(run, reactor, 49, 1, 78) == STATUS_TOO_OLD);
+    /* A session that began after this view may live. */
+    EXPECT(create(run, reactor, 49, 1, 1000) == STATUS_BUSY);
     EXPECT(create(run, reactor, 50, 1, 0) == STATUS_OK);
     EXPECT(create(run, reactor, 49, 1, 77) == STATUS_OK);
     /* It never goes back. */
