@@ -175,6 +175,18 @@ static unsigned collect(struct bytes page, struct page_entry *out, unsigned max)
     return count;
 }
 
+/* It ends before its limit, by its bytes. */
+static bool is_cut(const struct read_page *page, unsigned limit)
+{
+    struct page_reader reader;
+    struct page_entry entry;
+    unsigned count = 0;
+    if (!page->more || page_open(page->bytes, &reader) != STATUS_OK) return false;
+    while (page_next(&reader, &entry))
+        count++;
+    return count < limit;
+}
+
 /* One page, newest first: the newer ones turned round, then the older ones. Older ones that no longer fit are left for
    the next page. */
 static struct bytes join_pages(
@@ -212,6 +224,8 @@ static void list_around(void *argument)
     struct page_builder builder = {0};
     Trillium__V1__MessageListAnswer answer = TRILLIUM__V1__MESSAGE_LIST_ANSWER__INIT;
     if (status == STATUS_OK) {
+        /* Newer ones that the caller left room for are missing: then the page says so too. */
+        if (is_cut(&newer, around.newer.limit)) older.more = true;
         struct bytes page = join_pages(arena, &builder, newer.bytes, older.bytes, &older.more);
         answer.page = (ProtobufCBinaryData){page.size, (uint8_t *)(uintptr_t)page.data};
         answer.more = older.more;
