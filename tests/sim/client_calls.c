@@ -83,6 +83,7 @@ static enum status try_create(struct client_attempt *attempt)
     body.channel_id = call->op.channel;
     body.message_id = call->op.id;
     body.level = wire_level(call);
+    body.import_session = call->import;
     struct bytes bytes = create_row(call, &row);
     body.row = (ProtobufCBinaryData){bytes.size, (uint8_t *)(uintptr_t)bytes.data};
     enum status status = attempt->door->send(attempt, METHOD_MESSAGE_CREATE, &body.base);
@@ -122,7 +123,7 @@ static enum status try_span(struct client_attempt *attempt)
     Trillium__V1__ChannelPurgeCall body = TRILLIUM__V1__CHANNEL_PURGE_CALL__INIT;
     body.channel_id = call->op.channel;
     body.lo = call->op.id;
-    body.hi = call->op.id2;
+    body.hi = call->op.id2 == UINT64_MAX ? 0 : call->op.id2; /* 0: all that there is */
     body.level = wire_level(call);
     enum status status = attempt->door->send(attempt, METHOD_CHANNEL_PURGE, &body.base);
     if (!status_is_done(status)) return status;
@@ -216,11 +217,34 @@ static enum status try_view(struct client_attempt *attempt)
     return STATUS_OK;
 }
 
+/* A session of import begins, goes on, ends. */
+static enum status try_import(struct client_attempt *attempt)
+{
+    static const Trillium__V1__ImportAction actions[] = {
+        [SIM_IMPORT_BEGIN] = TRILLIUM__V1__IMPORT_ACTION__IMPORT_ACTION_BEGIN,
+        [SIM_IMPORT_RENEW] = TRILLIUM__V1__IMPORT_ACTION__IMPORT_ACTION_RENEW,
+        [SIM_IMPORT_END] = TRILLIUM__V1__IMPORT_ACTION__IMPORT_ACTION_END};
+    struct sim_call *call = attempt->call;
+    Trillium__V1__ImportCall body = TRILLIUM__V1__IMPORT_CALL__INIT;
+    body.action = actions[call->errand];
+    body.session = call->import;
+    body.deadline_ms = call->import_ms;
+    body.label = (char *)(uintptr_t) "sim";
+    enum status status = attempt->door->send(attempt, METHOD_IMPORT, &body.base);
+    if (!status_is_done(status)) return status;
+    Trillium__V1__ImportAnswer *answer =
+        rpc_decode(&attempt->arena, &trillium__v1__import_answer__descriptor, attempt->answer);
+    if (answer == NULL) return STATUS_UNDECIDED;
+    if (call->errand == SIM_IMPORT_BEGIN) call->import = answer->session;
+    return STATUS_OK;
+}
+
 /* Makes the call whole before its first attempt: an id, a stamp, a body. Not done: nothing was sent. */
 static enum status prepare(struct client_attempt *attempt)
 {
     struct sim_call *call = attempt->call;
     enum status status = STATUS_OK;
+    if (call->errand != SIM_OPERATION) return STATUS_OK;
     if (call->op.kind == HISTORY_CREATE && call->op.id == 0) status = attempt->door->make_id(attempt, &call->op.id);
     if (call->op.kind == HISTORY_EDIT && call->op.stamp == 0)
         status = attempt->door->make_stamp(attempt, &call->op.stamp);
@@ -235,6 +259,7 @@ static enum status try_once(struct client_attempt *attempt)
     static enum status (*const tries[])(struct client_attempt *) = {
         try_create, try_edit, try_delete, try_span, try_get, try_list, try_status, try_view};
     attempt->call->rows_count = 0;
+    if (attempt->call->errand != SIM_OPERATION) return try_import(attempt);
     return tries[attempt->call->op.kind](attempt);
 }
 

@@ -15,6 +15,9 @@ struct reactor;
 
 enum { SIM_CALL_ROWS_MAX = 64, SIM_CONTENT_BYTES_MAX = 2048 };
 
+/* What a call is, beside the operations that a history holds. */
+enum sim_errand { SIM_OPERATION, SIM_IMPORT_BEGIN, SIM_IMPORT_RENEW, SIM_IMPORT_END };
+
 /* One operation. Lives in the simulator's memory, so that it survives the client's death. */
 struct sim_call {
     /* Asked. Of the kind VIEW a client asks what the replicas of a channel hold, and answers the state PRESENT when
@@ -23,6 +26,9 @@ struct sim_call {
     struct history_op op;
     char content[SIM_CONTENT_BYTES_MAX]; /* creates and edits */
     uint32_t content_size;
+    enum sim_errand errand;
+    uint64_t import;       /* the session of import: named by a create, of an errand; the answer of BEGIN */
+    uint32_t import_ms;    /* its deadline */
     uint32_t attempts_max; /* the same write is sent again after RETRY and UNKNOWN classes */
     uint32_t budget_ms;
     /* Answered: op.outcome, id, id2, body, stamp, state, more; rows. */

@@ -44,6 +44,7 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_CLIENT_KILL] = {"client-kill", 200000, 2, 100, 3000, 0, 0},
     [FAULT_FLUSH] = {"flush", 800000, 20, 0, 0, 0, 2},
     [FAULT_COMPACT] = {"compact", 600000, 8, 0, 0, 0, 2},
+    [FAULT_HORIZON] = {"horizon", 400000, 3, 0, 0, 60000, 3600000},
 };
 
 const char *fault_name(enum fault_kind kind)
@@ -73,6 +74,7 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
     case FAULT_POWER_ALL:
     case FAULT_POWER_CONTROLLERS:
     case FAULT_TORN:
+    case FAULT_HORIZON:
     case FAULT_NET_LOSS:
     case FAULT_NET_DUPLICATE:
     case FAULT_NET_REORDER:

@@ -49,6 +49,7 @@ enum fault_kind {
     FAULT_CLIENT_KILL,
     FAULT_FLUSH,   /* no fault: a shard writes its memory into files */
     FAULT_COMPACT, /* no fault: a shard merges its files */
+    FAULT_HORIZON, /* no fault: the table's horizon rises to what lies so many ms back */
     FAULT_KINDS,
 };
 
@@ -68,7 +69,7 @@ struct plan {
     uint32_t events_count;
 };
 
-#define PLAN_NO_FAULTS (1ull << FAULT_EPOCH | 1ull << FAULT_FLUSH | 1ull << FAULT_COMPACT)
+#define PLAN_NO_FAULTS (1ull << FAULT_EPOCH | 1ull << FAULT_FLUSH | 1ull << FAULT_COMPACT | 1ull << FAULT_HORIZON)
 
 /* Hosts as the cluster numbers them: controllers, nodes, routers, clients. */
 struct plan_hosts {

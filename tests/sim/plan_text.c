@@ -48,6 +48,7 @@ static const struct grammar grammars[FAULT_KINDS] = {
     [FAULT_CLIENT_KILL] = {WHO_CLIENT, WHAT_NONE},
     [FAULT_FLUSH] = {WHO_HOST, WHAT_NUMBER},
     [FAULT_COMPACT] = {WHO_HOST, WHAT_NUMBER},
+    [FAULT_HORIZON] = {WHO_NONE, WHAT_NUMBER},
 };
 
 /* Hosts by name: controllers, nodes and routers are counted from 1, clients from 0. */

@@ -27,6 +27,8 @@ static const struct setting settings[] = {
     {"content-bytes", OF(workload.content_bytes_max), 0, SIM_CONTENT_BYTES_MAX, 200},
     {"attempts", OF(workload.attempts_max), 1, 1000, 3},
     {"budget-ms", OF(workload.budget_ms), 1, 30000, 2000},
+    {"sessions", OF(workload.sessions), 0, 8, 1},
+    {"import-ppm", OF(workload.import_ppm), 0, 1000000, 0},
     {"hot-ppm", OF(workload.hot_ppm), 0, 1000000, 100000},
     {"follow-ppm", OF(workload.follow_ppm), 0, 1000000, 50000},
     {"one-ppm", OF(workload.one_ppm), 0, 1000000, 0},

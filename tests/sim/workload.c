@@ -7,9 +7,10 @@
 #include "common/base/check.h"
 #include "common/base/list.h"
 #include "common/runtime/reactor.h"
+#include "tests/sim/imports.h"
 #include "tests/sim/sim_mem.h"
 
-enum { KNOWN_MAX = 4096, PAGE_LIMIT_MAX = 20, HOT_LIMIT = 10, READ_LIMIT = 50 };
+enum { KNOWN_MAX = 4096, HOT_LIMIT = 10, READ_LIMIT = 50 };
 
 struct known {
     uint64_t id;
@@ -39,6 +40,7 @@ struct user {
     const char *const *routers;
     uint32_t routers_count, index;
     void *client; /* inside the process */
+    struct import_session import;
     struct lane lanes[WORKLOAD_LANES_MAX];
 };
 
@@ -61,6 +63,7 @@ struct workload {
     struct history history;
     struct workload_counts counts;
     struct reading reading;
+    struct imports imports;
     uint32_t scans;
     uint64_t last_success_ns;
     bool running;
@@ -84,6 +87,8 @@ void workload_draw(struct prng *prng, struct workload_options *options)
     };
     for (int i = 0; i < 7; i++)
         options->weights[i] = weights[i] * (uint32_t)prng_between(prng, 1, 3);
+    options->sessions = (uint32_t)prng_below(prng, options->users + 1);
+    options->import_ppm = prng_chance(prng, 500000) ? (uint32_t)prng_between(prng, 20000, 200000) : 0;
 }
 
 struct workload *workload_create(struct world *world, const struct workload_options *options)
@@ -93,6 +98,7 @@ struct workload *workload_create(struct world *world, const struct workload_opti
     CHECK(options->channels <= WORKLOAD_CHANNELS_MAX && options->content_bytes_max <= SIM_CONTENT_BYTES_MAX);
     workload->world = world;
     workload->options = *options;
+    imports_init(&workload->imports, world);
     struct prng prng = prng_split(world_seed(world), "channels");
     for (uint32_t i = 0; i < options->channels; i++)
         workload->channels[i].id = prng_between(&prng, 1, 1ull << 40);
@@ -143,12 +149,32 @@ static void make_content(struct workload *workload, struct sim_call *call)
         call->content[call->content_size++] = (char)('a' + prng_below(chance(workload), 26));
 }
 
+/* One row, a few, a page of people's, all that fits. */
+static uint32_t choose_limit(struct workload *workload)
+{
+    static const uint32_t limits[] = {1, 2, 3, 5, 10, 20, 50, SIM_CALL_ROWS_MAX};
+    uint64_t at = prng_below(chance(workload), 2 * sizeof limits / sizeof limits[0]);
+    if (at < sizeof limits / sizeof limits[0]) return limits[at];
+    return (uint32_t)prng_between(chance(workload), 1, 20);
+}
+
+/* Where a page begins: at a message, right beside one, or anywhere between the oldest and the newest. */
+static uint64_t choose_bound(struct workload *workload, struct channel *channel)
+{
+    uint64_t id = some_known(workload, channel)->id, draw = prng_below(chance(workload), 10);
+    if (draw == 0) return id - 1;
+    if (draw == 1) return id + 1;
+    if (draw > 2) return id;
+    uint64_t other = some_known(workload, channel)->id;
+    return id < other ? prng_between(chance(workload), id, other) : prng_between(chance(workload), other, id);
+}
+
 static void choose_list(struct workload *workload, struct lane *lane, struct channel *channel, struct history_op *op)
 {
-    op->limit = (uint32_t)prng_between(chance(workload), 1, PAGE_LIMIT_MAX);
+    op->limit = choose_limit(workload);
     op->bound = (uint8_t)prng_below(chance(workload), channel->known_count ? 5 : 2);
     op->oldest_first = op->bound == HISTORY_OLDEST || op->bound == HISTORY_AFTER;
-    op->id = op->bound >= HISTORY_BEFORE ? some_known(workload, channel)->id : 0;
+    op->id = op->bound >= HISTORY_BEFORE ? choose_bound(workload, channel) : 0;
     if (op->bound <= HISTORY_OLDEST && prng_chance(chance(workload), 300000)) lane->scan = ++workload->scans;
     op->scan = lane->scan;
 }
@@ -165,6 +191,21 @@ static enum history_kind choose_kind(struct workload *workload, const struct cha
     if (channel->known_count == 0 && kind != HISTORY_LIST) kind = HISTORY_CREATE;
     if (channel->known_count == KNOWN_MAX && kind == HISTORY_CREATE) kind = HISTORY_LIST;
     return kind;
+}
+
+/* All of a channel, or what lies between two messages. */
+static void choose_span(struct workload *workload, struct sim_call *call, struct channel *channel)
+{
+    struct history_op *op = &call->op;
+    if (prng_chance(chance(workload), 150000)) {
+        /* Up to now, as the router says: another attempt would mean something else. */
+        op->id = 0;
+        op->id2 = UINT64_MAX;
+        call->attempts_max = 1;
+        return;
+    }
+    op->id2 = some_known(workload, channel)->id;
+    if (op->id2 < op->id) op->id2 = op->id;
 }
 
 /* What many read: the newest few of one channel. */
@@ -184,6 +225,9 @@ static void choose(struct workload *workload, struct lane *lane)
     uint64_t level = prng_below(chance(workload), 1000000);
     uint64_t last_id = call->rows_count ? call->rows[call->rows_count - 1].id : 0;
     call->rows_count = 0;
+    call->errand = SIM_OPERATION;
+    call->import = 0;
+    call->attempts_max = workload->options.attempts_max;
     *op = (struct history_op){.client = lane->user->index, .session = lane->user->index, .level = HISTORY_QUORUM};
     if (lane->scan) {
         op->kind = HISTORY_LIST;
@@ -192,7 +236,7 @@ static void choose(struct workload *workload, struct lane *lane)
         op->oldest_first = last.oldest_first;
         op->bound = last.oldest_first ? HISTORY_AFTER : HISTORY_BEFORE;
         op->id = last_id;
-        op->limit = (uint32_t)prng_between(chance(workload), 1, PAGE_LIMIT_MAX);
+        op->limit = choose_limit(workload);
         return;
     }
     if (lane->follow) {
@@ -200,8 +244,12 @@ static void choose(struct workload *workload, struct lane *lane)
         lane->follow = 0;
         return;
     }
-    op->kind = (uint8_t)choose_kind(workload, channel);
     op->channel = channel->id;
+    if (workload->options.import_ppm && prng_chance(chance(workload), workload->options.import_ppm)) {
+        imports_choose(&workload->imports, &lane->user->import, call);
+        return;
+    }
+    op->kind = (uint8_t)choose_kind(workload, channel);
     if (op->kind == HISTORY_LIST && prng_chance(chance(workload), workload->options.hot_ppm)) {
         choose_newest(op, workload->channels[0].id);
         return;
@@ -216,8 +264,7 @@ static void choose(struct workload *workload, struct lane *lane)
         struct known *known = some_known(workload, channel);
         op->id = known->id;
         if (op->kind == HISTORY_EDIT) op->version = ++known->versions;
-        if (op->kind == HISTORY_SPAN) op->id2 = some_known(workload, channel)->id;
-        if (op->kind == HISTORY_SPAN && op->id2 < op->id) op->id2 = op->id;
+        if (op->kind == HISTORY_SPAN) choose_span(workload, call, channel);
         if (op->kind == HISTORY_STATUS) {
             op->level = HISTORY_QUORUM;
             if (prng_chance(chance(workload), 150000)) op->state = HISTORY_NEVER;
@@ -228,12 +275,19 @@ static void choose(struct workload *workload, struct lane *lane)
 
 /* Running. */
 
-static void record(struct workload *workload, struct sim_call *call)
+static void record(struct workload *workload, struct import_session *import, struct sim_call *call)
 {
     struct history_op *op = &call->op;
     op->ret = world_now(workload->world);
+    if (imports_answered(&workload->imports, import, call))
+        workload->counts.too_old++;
+    else
+        workload->counts.by_outcome[op->outcome]++;
+    if (call->errand != SIM_OPERATION) {
+        world_trace(workload->world, "import", "returns", call->import, op->outcome * 1000u + (uint32_t)call->status);
+        return;
+    }
     workload->counts.by_kind[op->kind]++;
-    workload->counts.by_outcome[op->outcome]++;
     if (op->outcome != HISTORY_UNKNOWN && op->outcome != HISTORY_REFUSED) workload->last_success_ns = op->ret;
     world_trace(
         workload->world, history_kind_name(op->kind), "returns", op->id, op->outcome * 1000u + (uint32_t)call->status);
@@ -255,11 +309,11 @@ static void lane_pause(struct lane *lane)
 static void lane_done(struct sim_call *call)
 {
     struct lane *lane = call->context;
-    record(lane->user->workload, call);
+    record(lane->user->workload, &lane->user->import, call);
     lane->busy = false;
     if (call->op.kind != HISTORY_LIST || call->op.outcome != HISTORY_OK || !call->op.more) lane->scan = 0;
     struct workload *workload = lane->user->workload;
-    bool written = call->op.kind <= HISTORY_SPAN && call->op.outcome == HISTORY_OK;
+    bool written = call->errand == SIM_OPERATION && call->op.kind <= HISTORY_SPAN && call->op.outcome == HISTORY_OK;
     if (written && prng_chance(chance(workload), workload->options.follow_ppm)) {
         lane->follow = call->op.channel;
         world_event_in(&lane->next, 0);
@@ -295,10 +349,13 @@ static void lane_send(struct lane *lane)
     lane->busy = true;
     lane->call.op.invoke = world_now(workload->world);
     lane->call.op.outcome = HISTORY_UNKNOWN;
-    lane->call.attempts_max = workload->options.attempts_max;
     lane->call.budget_ms = workload->options.budget_ms;
-    world_trace(
-        workload->world, history_kind_name(lane->call.op.kind), "begins", lane->call.op.channel, lane->call.op.id);
+    static const char *const errands[] = {NULL, "begins", "is renewed", "ends"};
+    if (lane->call.errand != SIM_OPERATION)
+        world_trace(workload->world, "import", errands[lane->call.errand], lane->call.import, 0);
+    else
+        world_trace(
+            workload->world, history_kind_name(lane->call.op.kind), "begins", lane->call.op.channel, lane->call.op.id);
     process_call(lane->user->process, start_call, lane);
 }
 
@@ -366,12 +423,25 @@ void workload_user_killed(struct workload *workload, uint32_t index)
         if (lane->busy) {
             lane->call.op.outcome = HISTORY_UNKNOWN;
             lane->call.rows_count = 0;
-            record(workload, &lane->call);
+            record(workload, &user->import, &lane->call);
         }
         lane->busy = false;
         lane->scan = 0;
         lane->follow = 0;
     }
+    imports_forget(&user->import);
+}
+
+int64_t workload_horizon(struct workload *workload, uint64_t ago_ms)
+{
+    int64_t horizon_ms = imports_ago_ms(&workload->imports, ago_ms);
+    imports_asked(&workload->imports, horizon_ms);
+    return horizon_ms;
+}
+
+void workload_horizon_settled(struct workload *workload, int64_t horizon_ms)
+{
+    imports_settled(&workload->imports, horizon_ms);
 }
 
 uint32_t workload_under_way(const struct workload *workload)
@@ -399,6 +469,7 @@ static void reading_step(struct world_event *event)
         return;
     }
     lane->call.rows_count = 0;
+    lane->call.attempts_max = workload->options.attempts_max;
     lane->call.op = (struct history_op){.kind = HISTORY_LIST,
         .level = (uint8_t)reading->level,
         .client = 1000,
@@ -425,7 +496,7 @@ static void next_channel(struct workload *workload)
 static void read_page(struct workload *workload, struct sim_call *call)
 {
     struct reading *reading = &workload->reading;
-    record(workload, call);
+    record(workload, &reading->lane.user->import, call);
     if (call->op.outcome != HISTORY_OK) {
         /* Begins the channel anew, so that its pages are one walk. */
         reading->after = 0;

@@ -21,6 +21,8 @@ struct workload_options {
     uint32_t channels;
     uint32_t think_ms;         /* mean pause of a lane */
     uint32_t weights[7];       /* of the kinds up to HISTORY_STATUS */
+    uint32_t sessions;         /* users on libtrillium's core; the others call routers themselves */
+    uint32_t import_ppm;       /* operations that are about old ids (imports.h) */
     uint32_t one_ppm, all_ppm; /* operations at ONE and ALL; the rest is at QUORUM */
     uint32_t hot_ppm;          /* of lists: the newest 10 of channel 0, so that many want the same */
     uint32_t follow_ppm;       /* of done writes: their channel's newest 10 are read at once */
@@ -34,6 +36,7 @@ struct workload;
 
 struct workload_counts {
     uint64_t by_kind[HISTORY_KINDS], by_outcome[5];
+    uint64_t too_old; /* refused as the horizon wants it; not in by_outcome */
 };
 
 struct workload *workload_create(struct world *world, const struct workload_options *options);
@@ -47,6 +50,11 @@ void workload_run(struct workload *workload, bool on);
 void workload_user_killed(struct workload *workload, uint32_t user);
 void workload_user_start(struct workload *workload, uint32_t user);
 uint32_t workload_under_way(const struct workload *workload);
+
+/* Somebody asks for a horizon that lies so far back. Returns it, in ms since 1970. */
+int64_t workload_horizon(struct workload *workload, uint64_t ago_ms);
+/* From now on every node holds this horizon. */
+void workload_horizon_settled(struct workload *workload, int64_t horizon_ms);
 
 /* Reads every channel from oldest to newest at the level and, when that is ALL, compares what its replicas hold; again
    and again until all of it worked. workload_is_read tells when; replicas that differ after a channel was read fail the

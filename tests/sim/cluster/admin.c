@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/cluster/controllers.h"
+#include "common/model/schema.h"
 #include "common/runtime/fiber.h"
 #include "proto/control.pb-c.h"
 #include "tests/sim/process.h"
@@ -16,12 +17,14 @@ struct admin {
     struct rpc *rpc;
     struct controllers *controllers;
     uint32_t controllers_count;
+    int64_t horizon_ms;
 };
 
 struct errand {
     struct admin *admin;
     uint64_t range;
-    uint16_t method; /* 0: a new epoch of the range */
+    uint16_t method; /* 0: a new epoch of the range, or a horizon */
+    int64_t horizon_ms;
     char address[32];
 };
 
@@ -45,6 +48,7 @@ struct admin *admin_create(struct world *world, struct sim_net *net, uint32_t co
 {
     struct admin *admin = sim_alloc(sizeof *admin);
     admin->controllers_count = controllers;
+    admin->horizon_ms = INT64_MIN;
     admin->process = process_create(world, "admin", NULL);
     sim_net_attach(net, admin->process);
     process_start(admin->process, boot, admin);
@@ -62,14 +66,20 @@ static void bump_main(void *argument)
     struct errand *errand = argument;
     struct arena arena = {0};
     struct rpc_reply reply;
-    Trillium__V1__EpochCall body = TRILLIUM__V1__EPOCH_CALL__INIT;
-    body.range = errand->range;
-    struct controllers_call call = {.method = METHOD_CONTROL_EPOCH,
+    Trillium__V1__EpochCall epoch = TRILLIUM__V1__EPOCH_CALL__INIT;
+    Trillium__V1__HorizonCall horizon = TRILLIUM__V1__HORIZON_CALL__INIT;
+    epoch.range = errand->range;
+    horizon.table = CHAT_MESSAGES_ID;
+    horizon.unix_ms = errand->horizon_ms;
+    struct controllers_call call = {.method = errand->range ? METHOD_CONTROL_EPOCH : METHOD_CONTROL_HORIZON,
         .leader = true,
         .once = true,
         .deadline_ns = reactor_now_ns(errand->admin->reactor) + 10000000000ull};
-    enum status status = controllers_call_wait(errand->admin->controllers, &call, RPC_MESSAGE(&body), &arena, &reply);
-    (void)status; /* under faults anything may be the answer */
+    const struct rpc_body *body = errand->range ? RPC_MESSAGE(&epoch) : RPC_MESSAGE(&horizon);
+    /* Under faults anything may be the answer. */
+    enum status status = controllers_call_wait(errand->admin->controllers, &call, body, &arena, &reply);
+    if (status == STATUS_OK && !errand->range && errand->horizon_ms > errand->admin->horizon_ms)
+        errand->admin->horizon_ms = errand->horizon_ms;
     arena_free(&arena);
     mem_free(errand);
 }
@@ -106,6 +116,17 @@ void admin_bump_epoch(struct admin *admin, uint64_t range)
 {
     struct errand errand = {admin, range};
     process_call(admin->process, send_out, &errand);
+}
+
+void admin_raise_horizon(struct admin *admin, int64_t unix_ms)
+{
+    struct errand errand = {.admin = admin, .horizon_ms = unix_ms};
+    process_call(admin->process, send_out, &errand);
+}
+
+int64_t admin_horizon_ms(const struct admin *admin)
+{
+    return admin->horizon_ms;
 }
 
 static void ask_shard(struct admin *admin, uint16_t method, const char *address)

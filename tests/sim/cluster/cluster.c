@@ -108,6 +108,7 @@ static void liveness(struct cluster *cluster)
     watch_calm(cluster->watch);
     if (!all_ready(cluster) && running(cluster))
         world_fail(cluster->world, "liveness", "14 s after all faults ended %s is not ready", not_ready(cluster));
+    workload_horizon_settled(cluster->workload, admin_horizon_ms(cluster->admin));
     uint64_t before = failures(cluster);
     pass(cluster, STRICT_NS);
     /* A replica that lost something counts nowhere until it is rebuilt, which nothing does yet. */

@@ -184,6 +184,10 @@ static void errand(struct cluster *cluster, const struct plan_event *plan)
         admin_bump_epoch(cluster->admin, (uint64_t)plan->argument + 1);
         return;
     }
+    if (plan->kind == FAULT_HORIZON) {
+        admin_raise_horizon(cluster->admin, workload_horizon(cluster->workload, (uint64_t)plan->argument));
+        return;
+    }
     const struct daemon *daemon = &cluster->daemons[plan->target];
     char address[32];
     snprintf(

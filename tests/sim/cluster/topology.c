@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "tests/sim/client_raw.h"
+#include "tests/sim/client_session.h"
 
 enum { LISTS_BYTES = 200 };
 
@@ -77,7 +78,8 @@ void cluster_make_clients(struct cluster *cluster)
         snprintf(cluster->client_names[i], sizeof cluster->client_names[i], "client%u", i);
         cluster->clients[i] = process_create(cluster->world, cluster->client_names[i], NULL);
         sim_net_attach(cluster->net, cluster->clients[i]);
-        workload_add_user(cluster->workload, cluster->clients[i], &CLIENT_RAW, cluster->routers, hosts->routers);
+        const struct sim_client_ops *ops = i < cluster->scenario->workload.sessions ? &CLIENT_SESSION : &CLIENT_RAW;
+        workload_add_user(cluster->workload, cluster->clients[i], ops, cluster->routers, hosts->routers);
     }
 }
 
