@@ -110,11 +110,11 @@ void sim_disk_watch(struct sim_disk *disk, const struct sim_disk_watch *watch)
     disk->watch = watch;
 }
 
-static void tell_synced(const struct sim_disk *disk)
+static void tell_synced(const struct sim_disk *disk, bool names)
 {
     if (!disk->watch || !disk->watch->synced) return;
     struct mem_scope *entered = mem_scope_enter(NULL);
-    disk->watch->synced(disk->watch->context);
+    disk->watch->synced(disk->watch->context, names);
     mem_scope_enter(entered);
 }
 
@@ -238,7 +238,7 @@ static enum status do_write(struct sim_disk *disk, struct disk_request *request)
             return fail(request, EIO);
         }
         sim_inode_sync_newest(&disk->tree, file->inode);
-        tell_synced(disk);
+        tell_synced(disk, false);
     }
     request->result = request->size;
     return STATUS_OK;
@@ -254,7 +254,7 @@ static enum status do_sync(struct sim_disk *disk, struct disk_request *request, 
         return fail(request, EIO);
     }
     sim_inode_sync(&disk->tree, file->inode, order);
-    tell_synced(disk);
+    tell_synced(disk, false);
     return STATUS_OK;
 }
 
@@ -269,7 +269,7 @@ static enum status do_sync_dir(struct sim_disk *disk, struct disk_request *reque
         return fail(request, EIO);
     }
     sim_directory_sync(&disk->tree, directory, order);
-    tell_synced(disk);
+    tell_synced(disk, true);
     return STATUS_OK;
 }
 

@@ -42,7 +42,7 @@ struct sim_disk_counts {
 
 /* Somebody who looks on. Called in the simulator's memory scope. */
 struct sim_disk_watch {
-    void (*synced)(void *context);                      /* something became durable by a request */
+    void (*synced)(void *context, bool names);          /* contents or names became durable by a request */
     void (*unlinking)(void *context, const char *path); /* a file's name is about to go */
     void *context;
 };

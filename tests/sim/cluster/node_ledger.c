@@ -187,15 +187,15 @@ void node_ledger_destroy(struct node_ledger *ledger)
     mem_free(ledger);
 }
 
-void node_ledger_follow(struct node_ledger *ledger)
+void node_ledger_follow(struct node_ledger *ledger, bool names)
 {
     for (int i = 0; i < LEDGER_LOGS; i++)
-        synced_log_follow(ledger->logs[i].synced);
+        synced_log_follow(ledger->logs[i].synced, names);
 }
 
 void node_ledger_reboot(struct node_ledger *ledger)
 {
-    node_ledger_follow(ledger);
+    node_ledger_follow(ledger, true);
     for (int i = 0; i < LEDGER_LOGS; i++)
         synced_log_reboot(ledger->logs[i].synced);
 }

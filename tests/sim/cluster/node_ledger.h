@@ -30,8 +30,8 @@ uint64_t ledger_content_hash(
 struct node_ledger *node_ledger_create(
     struct world *world, const char *name, const struct sim_disk *disk, struct map *owners);
 void node_ledger_destroy(struct node_ledger *ledger);
-/* Something was synced. */
-void node_ledger_follow(struct node_ledger *ledger);
+/* Contents or names were synced. */
+void node_ledger_follow(struct node_ledger *ledger, bool names);
 /* The node is about to start on its disk as it is. */
 void node_ledger_reboot(struct node_ledger *ledger);
 

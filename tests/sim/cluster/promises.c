@@ -338,8 +338,8 @@ void promises_reboot(struct promises *promises, uint32_t daemon)
     if (promises->controllers[daemon]) raft_ledger_reboot(promises->controllers[daemon]);
 }
 
-void promises_synced(struct promises *promises, uint32_t daemon)
+void promises_synced(struct promises *promises, uint32_t daemon, bool names)
 {
-    if (promises->nodes[daemon]) node_ledger_follow(promises->nodes[daemon]);
-    if (promises->controllers[daemon]) raft_ledger_follow(promises->controllers[daemon]);
+    if (promises->nodes[daemon]) node_ledger_follow(promises->nodes[daemon], names);
+    if (promises->controllers[daemon]) raft_ledger_follow(promises->controllers[daemon], names);
 }

@@ -26,8 +26,8 @@ struct promises *promises_create(
 void promises_destroy(struct promises *promises);
 /* The daemon is about to start on its disk as it is. */
 void promises_reboot(struct promises *promises, uint32_t daemon);
-/* Something of the daemon's disk was synced. */
-void promises_synced(struct promises *promises, uint32_t daemon);
+/* Contents or names of the daemon's disk were synced. */
+void promises_synced(struct promises *promises, uint32_t daemon, bool names);
 /* At the end, when nothing is under way any more. */
 void promises_judge_refusals(struct promises *promises);
 

@@ -71,14 +71,14 @@ void raft_ledger_destroy(struct raft_ledger *ledger)
     mem_free(ledger);
 }
 
-void raft_ledger_follow(struct raft_ledger *ledger)
+void raft_ledger_follow(struct raft_ledger *ledger, bool names)
 {
-    synced_log_follow(ledger->synced);
+    synced_log_follow(ledger->synced, names);
 }
 
 void raft_ledger_reboot(struct raft_ledger *ledger)
 {
-    raft_ledger_follow(ledger);
+    raft_ledger_follow(ledger, true);
     synced_log_reboot(ledger->synced);
 }
 

@@ -13,8 +13,8 @@ struct raft_ledger;
 
 struct raft_ledger *raft_ledger_create(struct world *world, const char *name, const struct sim_disk *disk);
 void raft_ledger_destroy(struct raft_ledger *ledger);
-/* Something was synced. */
-void raft_ledger_follow(struct raft_ledger *ledger);
+/* Contents or names were synced. */
+void raft_ledger_follow(struct raft_ledger *ledger, bool names);
 /* The controller is about to start on its disk as it is. */
 void raft_ledger_reboot(struct raft_ledger *ledger);
 /* The message leaves the controller. Its entries are not looked at. */

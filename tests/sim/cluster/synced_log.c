@@ -7,7 +7,7 @@
 #include "common/wal/wal_format.h"
 #include "tests/sim/sim_mem.h"
 
-enum { PATH_BYTES = 64 };
+enum { PATH_BYTES = 64, AHEAD_MAX = 16 };
 
 /* Where the next group is expected. */
 struct place {
@@ -22,6 +22,8 @@ struct synced_log {
     uint8_t number;
     struct synced_log_sink sink;
     struct place place;
+    struct place ahead[AHEAD_MAX]; /* first groups of segments behind the current one, in their order */
+    uint32_t ahead_count;
     uint32_t boundary;     /* newest segment when the daemon started: what it writes lies behind */
     uint64_t synced;       /* last record that was synced then, */
     uint64_t written;      /* and the last that reads showed */
@@ -199,29 +201,44 @@ static void judge_recovery(struct synced_log *log, const struct wal_group *group
     log->sink.recovered(log->sink.context, &recovery);
 }
 
+/* Segments behind the current one, in their order; those whose header cannot be read yet are left out. */
+static void look_for_segments(struct synced_log *log)
+{
+    log->ahead_count = 0;
+    uint32_t above = log->place.segment;
+    for (uint32_t segment; log->ahead_count < AHEAD_MAX && (segment = next_segment(log, true, above));
+         above = segment) {
+        struct place place = {.segment = segment, .offset = WAL_BLOCK_BYTES};
+        if (!read_seed(log, true, segment, &place.seed)) continue;
+        log->ahead[log->ahead_count++] = place;
+    }
+}
+
 /* Goes on in the next segment that has begun: one that follows, or the first one of a new start. */
 static bool follow_to_next(struct synced_log *log)
 {
     bool fresh = log->place.segment <= log->boundary;
-    uint32_t above = log->place.segment;
-    for (uint32_t segment; (segment = next_segment(log, true, above)); above = segment) {
-        struct place place = {.segment = segment, .offset = WAL_BLOCK_BYTES};
+    for (uint32_t i = 0; i < log->ahead_count; i++) {
+        struct place place = log->ahead[i];
         struct wal_group group;
         struct bytes records;
-        if (!read_seed(log, true, segment, &place.seed) || !read_group(log, true, &place, &group, &records)) continue;
-        bool starts = fresh && segment > log->boundary;
+        if (!read_group(log, true, &place, &group, &records)) continue;
+        bool starts = fresh && place.segment > log->boundary;
         if (!starts && group.first != log->place.next) continue;
         if (starts) judge_recovery(log, &group, records);
         log->place = place;
         take_group(log, &group, records);
+        memmove(log->ahead, log->ahead + i + 1, (log->ahead_count - i - 1) * sizeof *log->ahead);
+        log->ahead_count -= i + 1;
         return true;
     }
     return false;
 }
 
-void synced_log_follow(struct synced_log *log)
+void synced_log_follow(struct synced_log *log, bool names)
 {
     follow_segment(log);
+    if (names) look_for_segments(log);
     while (follow_to_next(log))
         follow_segment(log);
 }

@@ -36,8 +36,8 @@ struct synced_log_sink {
 struct synced_log *synced_log_create(
     const struct sim_disk *disk, const char *dir, uint8_t number, const struct synced_log_sink *sink);
 void synced_log_destroy(struct synced_log *log);
-/* Takes in what is new in the synced image. */
-void synced_log_follow(struct synced_log *log);
+/* Takes in what is new in the synced image. names: of files too, not only in them. */
+void synced_log_follow(struct synced_log *log, bool names);
 /* The daemon is about to start on the disk as it is now. */
 void synced_log_reboot(struct synced_log *log);
 /* Everything up to it is in the synced image; 0: nothing ever. */

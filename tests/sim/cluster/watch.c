@@ -193,10 +193,10 @@ static void watch_event(struct world_event *event)
 
 /* Disks. */
 
-static void disk_synced(void *context)
+static void disk_synced(void *context, bool names)
 {
     const struct watched_disk *disk = context;
-    promises_synced(disk->watch->promises, disk->daemon);
+    promises_synced(disk->watch->promises, disk->daemon, names);
 }
 
 static void disk_unlinking(void *context, const char *path)
