@@ -22,6 +22,7 @@ struct scenario {
     int64_t clock_offset_us[SCENARIO_HOSTS_MAX]; /* of each daemon's wall clock, at the start and after the faults */
     uint64_t net_delay_ns, net_jitter_ns;        /* a network of one rack, or of a continent */
     uint32_t disk_keep_ppm;                      /* of what was not synced, what a power cut leaves */
+    bool none_lapsed;                            /* no replica may lapse */
     bool all_served;                             /* no operation may fail from the first fault on */
     struct workload_options workload;
     struct plan plan;

@@ -84,6 +84,7 @@ void scenario_write(const struct scenario *scenario, FILE *file)
     uint64_t delay_us = scenario->net_delay_ns / WORLD_US, jitter_us = scenario->net_jitter_ns / WORLD_US;
     fprintf(file, "\nnetwork-us %" PRIu64 " %" PRIu64 "\n", delay_us, jitter_us);
     if (scenario->all_served) fprintf(file, "all-served\n");
+    if (scenario->none_lapsed) fprintf(file, "none-lapsed\n");
     fprintf(file, "safety-s %.3f\n", (double)scenario->plan.safety_ns / 1e9);
     plan_write(&scenario->plan, hosts, file);
 }
@@ -169,6 +170,7 @@ static bool read_setting(char *line, struct scenario *scenario)
     uint32_t count;
     struct plan_hosts *hosts = &scenario->hosts;
     if (strcmp(name, "all-served") == 0) return scenario->all_served = rest == NULL;
+    if (strcmp(name, "none-lapsed") == 0) return scenario->none_lapsed = rest == NULL;
     if (rest == NULL) rest = none;
     if (strcmp(name, "seed") == 0) return sscanf(rest, "%" SCNu64, &scenario->seed) == 1;
     if (strcmp(name, "nodes") == 0) return read_reactors(rest, scenario->shards, 6, &hosts->nodes);

@@ -117,6 +117,8 @@ static void liveness(struct cluster *cluster)
         1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_SYNC | 1ull << FAULT_DISK_WRITE;
     if (!whole && !(cluster->scenario->plan.kinds & disks) && running(cluster))
         world_fail(cluster->world, "I14", "a recovery believes that something is lost although no disk failed");
+    if (!whole && cluster->scenario->none_lapsed && running(cluster))
+        world_fail(cluster->world, "lapse", "a replica has lapsed, and none may");
     if (whole && failures(cluster) != before && running(cluster))
         world_fail(cluster->world, "liveness", "%" PRIu64 " operations failed later than 14 s after all faults ended",
             failures(cluster) - before);

@@ -8,7 +8,7 @@
 #include "common/base/check.h"
 #include "tests/sim/runs/apart.h"
 
-enum { LINE_BYTES = 1024, FINDINGS_BYTES = 512, SAY_EVERY = 500 };
+enum { LINE_BYTES = 1024, FINDINGS_BYTES = 512, SAY_EVERY = 50 };
 
 struct job {
     bool runs;

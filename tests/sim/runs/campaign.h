@@ -20,7 +20,7 @@ struct campaign {
     uint64_t first;
 };
 
-/* Prints findings as they come and a line a minute. The number of seeds that failed. */
+/* Prints findings as they come and now and then how far it is. The number of seeds that failed. */
 uint64_t campaign_run(const struct campaign *campaign);
 
 #endif
