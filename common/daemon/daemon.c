@@ -18,6 +18,7 @@
 #include "common/base/mem.h"
 #include "common/config/command.h"
 #include "common/config/settings.h"
+#include "common/daemon/link_metrics.h"
 #include "common/daemon/log_file.h"
 #include "common/obs/health.h"
 #include "common/obs/http/http.h"
@@ -209,6 +210,8 @@ static bool create_instance(struct daemon *daemon)
         snprintf(daemon->thread_names[i], THREAD_NAME_BYTES, "%s-%u", program->reactor_label, i);
         daemon->reactors[i] = reactor_create(daemon_env(daemon), daemon->thread_names[i], i);
     }
+    struct net *listen_net = daemon_env(daemon)->listen_net;
+    if (listen_net) link_metrics_start(daemon->reactors[0], daemon->metrics, listen_net);
     LOG(&daemon->log, INFO, "daemon.start", "version=%s pid=%ld backend=%s reactors=%u directory=%s", TRILLIUM_VERSION,
         (long)getpid(), reactor_backend_name(daemon->reactors[0]), daemon->reactors_count,
         common_of(daemon)->storage_directory);
