@@ -16,7 +16,7 @@
 #include "common/rpc/sp/sp_pipe.h"
 
 enum {
-    ACCEPTS_MAX = 64, /* in a turn */
+    ACCEPTS_MAX = 8, /* in a turn: each costs tens of microseconds, which those that are served wait for */
     BACKLOG = 1024,
     REST_MS = 100, /* between tries while no descriptor is left */
     NS_PER_MS = 1000000,
