@@ -1,12 +1,15 @@
-/* sstable: sorted files (docs/formats/sstable.md): every block is unpacked, every row decoded. */
+/* sstable: sorted files (docs/formats/sstable.md): every block is unpacked, every row decoded, and what index,
+   directory, filter and properties say of them is held against them. */
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/model/span.h"
 #include "msgctl/files/kinds.h"
 #include "noded/lsm/block.h"
 #include "noded/lsm/compress.h"
+#include "noded/lsm/filter.h"
 #include "noded/lsm/sstable_format.h"
 
 struct table_look {
@@ -16,7 +19,8 @@ struct table_look {
     struct block_codec *codec;
     struct buffer scratch;
     struct table schema;
-    uint64_t file_id, rows;
+    uint64_t file_id, rows, live, dead, id_min, id_max;
+    uint32_t *rows_of; /* by partition */
     /* the row before */
     bool any;
     uint32_t partition;
@@ -25,15 +29,16 @@ struct table_look {
 
 static enum status unpack(struct table_look *table, uint32_t number, struct block **out)
 {
-    uint64_t at = (uint64_t)table->map.blocks[number].place * STORED_ALIGN;
+    const struct sstable_block_entry *entry = &table->map.blocks[number];
+    uint64_t at = (uint64_t)entry[0].place * STORED_ALIGN, end = (uint64_t)entry[1].place * STORED_ALIGN;
     struct bytes content = table->look->content;
-    if (at >= content.size) return STATUS_CORRUPT;
+    if (at >= end || end > content.size) return STATUS_CORRUPT;
+    struct bytes unit = bytes_of(content.data + at, (size_t)(end - at));
     struct stored stored;
-    enum status status =
-        stored_open(bytes_of(content.data + at, (size_t)(content.size - at)), table->file_id, at, &stored);
+    enum status status = stored_open(unit, table->file_id, at, &stored);
     if (status != STATUS_OK) return status;
     struct bytes payload = stored.payload;
-    if (stored.raw_bytes > BLOCK_RAW_BYTES_MAX) return STATUS_CORRUPT;
+    if (stored.raw_bytes > BLOCK_RAW_BYTES_MAX || stored_bytes(unit) != unit.size) return STATUS_CORRUPT;
     if (stored.codec == STORED_ZSTD) {
         buffer_clear(&table->scratch);
         uint8_t *raw = buffer_reserve(&table->scratch, stored.raw_bytes);
@@ -44,16 +49,34 @@ static enum status unpack(struct table_look *table, uint32_t number, struct bloc
     return block_decode(table->codec, payload, out);
 }
 
-static enum status look_row(struct table_look *table, uint32_t partition, const struct block *block, uint32_t row)
+/* Whether a row may stand here: behind the one before, and within what the directory says of its partition. */
+static bool row_belongs(const struct table_look *table, uint32_t partition, uint64_t id)
 {
-    struct look *look = table->look;
-    uint64_t id = block->ids[row];
-    bool ordered = !table->any || partition > table->partition || (partition == table->partition && id < table->id);
-    if (!ordered || partition >= table->map.properties.info.partitions) return STATUS_CORRUPT;
+    if (partition >= table->map.properties.info.partitions) return false;
+    const struct sstable_partition *directory = &table->map.partitions[partition];
+    if (id > directory->top || id < directory->bottom) return false;
+    return !table->any || partition > table->partition || (partition == table->partition && id < table->id);
+}
+
+static void count_row(struct table_look *table, uint32_t partition, uint64_t id, struct bytes row)
+{
+    if (!table->any || id < table->id_min) table->id_min = id;
+    if (!table->any || id > table->id_max) table->id_max = id;
     table->any = true;
     table->partition = partition;
     table->id = id;
     table->rows++;
+    table->rows_of[partition]++;
+    table->live += row_bytes_is_visible(row);
+    table->dead += row_bytes_is_delete(row);
+}
+
+static enum status look_row(struct table_look *table, uint32_t partition, const struct block *block, uint32_t row)
+{
+    struct look *look = table->look;
+    uint64_t id = block->ids[row];
+    if (!row_belongs(table, partition, id)) return STATUS_CORRUPT;
+    count_row(table, partition, id, block_row(block, row));
     tell_begin(look, "row");
     tell_partition(look, sstable_map_key(&table->map, partition));
     tell_id(look, "id", id);
@@ -69,6 +92,9 @@ static enum status look_block(struct table_look *table, uint32_t number)
     struct block *block;
     enum status status = unpack(table, number, &block);
     if (status != STATUS_OK) return status;
+    const struct sstable_block_entry *entry = &table->map.blocks[number];
+    if (block->segments[0].partition != entry->first_partition || block->ids[0] != entry->first_id)
+        status = STATUS_CORRUPT;
     for (uint32_t i = 0; i < block->segments_count && status == STATUS_OK; i++) {
         const struct block_segment *segment = &block->segments[i];
         for (uint32_t row = segment->first_row; row < segment[1].first_row && status == STATUS_OK; row++)
@@ -101,6 +127,7 @@ static enum status look_spans(struct table_look *table)
         }
         span_set_free(&set);
     }
+    if (!reader_done(&reader)) return look_fails(look, STATUS_CORRUPT, "bytes are left over after its span deletes");
     return STATUS_OK;
 }
 
@@ -120,6 +147,25 @@ static void tell_properties(struct look *look, const struct sstable_info *info)
     tell_end(look);
 }
 
+/* What was seen against what directory, filter and properties say. */
+static enum status look_counts(struct table_look *table)
+{
+    struct look *look = table->look;
+    const struct sstable_info *info = &table->map.properties.info;
+    for (uint32_t i = 0; i < info->partitions; i++) {
+        struct bytes key = sstable_map_key(&table->map, i);
+        if (table->rows_of[i] != table->map.partitions[i].rows)
+            return look_fails(look, STATUS_CORRUPT, "partition %u has %u rows; its directory says %u", i,
+                table->rows_of[i], table->map.partitions[i].rows);
+        if (!filter_may_have(table->map.filter, hash64(key.data, key.size, 0)))
+            return look_fails(look, STATUS_CORRUPT, "its filter denies partition %u", i);
+    }
+    bool ids = info->rows == 0 || (table->id_min == info->id_min && table->id_max == info->id_max);
+    if (ids && table->rows == info->rows && table->live == info->live && table->dead == info->dead) return STATUS_OK;
+    return look_fails(look, STATUS_CORRUPT, "it has %llu rows, %llu live, %llu deletes; its properties say otherwise",
+        (unsigned long long)table->rows, (unsigned long long)table->live, (unsigned long long)table->dead);
+}
+
 static enum status look_blocks(struct table_look *table)
 {
     const struct sstable_info *info = &table->map.properties.info;
@@ -129,10 +175,8 @@ static enum status look_blocks(struct table_look *table)
             return look_fails(table->look, STATUS_CORRUPT, "block %u of %llu, at byte %llu, is damaged", i,
                 (unsigned long long)info->blocks, (unsigned long long)table->map.blocks[i].place * STORED_ALIGN);
     }
-    if (table->rows != info->rows)
-        return look_fails(table->look, STATUS_CORRUPT, "it has %llu rows; its properties say %llu",
-            (unsigned long long)table->rows, (unsigned long long)info->rows);
-    return look_spans(table);
+    enum status status = look_counts(table);
+    return status == STATUS_OK ? look_spans(table) : status;
 }
 
 static enum status open_map(struct table_look *table)
@@ -166,12 +210,14 @@ enum status look_sstable(struct look *look)
         const struct sstable_info *info = &table->map.properties.info;
         table->compressor = compressor_create();
         table->codec = block_codec_create();
+        table->rows_of = mem_zalloc((info->partitions + 1) * sizeof *table->rows_of);
         tell_properties(look, info);
         status = look_blocks(table);
         look_sums_up(look,
             "%llu rows of %llu partitions in %llu blocks, %llu live, %llu deletes, %llu partitions with spans",
             (unsigned long long)info->rows, (unsigned long long)info->partitions, (unsigned long long)info->blocks,
             (unsigned long long)info->live, (unsigned long long)info->dead, (unsigned long long)info->span_partitions);
+        mem_free(table->rows_of);
         block_codec_destroy(table->codec);
         compressor_destroy(table->compressor);
         sstable_map_fini(&table->map);

@@ -26,7 +26,8 @@ EXTERNAL = {
 # not reach through it.
 OFFLINE = {"msgctl_files": {
     "controld/api/snapshots.h", "controld/catalog/command.h", "controld/raft/raft_record.h", "noded/lsm/block.h",
-    "noded/lsm/compress.h", "noded/lsm/manifest.h", "noded/lsm/sstable_format.h", "noded/replica/record.h"}}
+    "noded/lsm/compress.h", "noded/lsm/filter.h", "noded/lsm/manifest.h", "noded/lsm/sstable_format.h",
+    "noded/replica/record.h"}}
 DAEMONS = ["controld", "noded", "routerd", "msgctl", "client"]
 
 
