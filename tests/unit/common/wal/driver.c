@@ -181,3 +181,34 @@ void driver_main(struct reactor *reactor, void *argument)
     if (!driver->rest_at_end) wal_close(driver->wal);
     driver->done = true;
 }
+
+/* ---- crashes ---- */
+
+static void *crash_create(uint64_t seed, bool faulty)
+{
+    (void)faulty; /* a log does not survive a refusal: the process ends */
+    return driver_create(seed);
+}
+
+static void *crash_copy(const void *driver)
+{
+    struct driver *copy = driver_copy(driver);
+    copy->judge_only = true;
+    return copy;
+}
+
+static void crash_destroy(void *driver)
+{
+    driver_destroy(driver);
+}
+
+static const char *crash_failure(void *context, bool judged)
+{
+    struct driver *driver = context;
+    if (judged && driver->opened != STATUS_OK)
+        FAIL(driver, "open: %s %.150s", status_name(driver->opened), driver->recovery.why);
+    return driver->failure[0] ? driver->failure : NULL;
+}
+
+const struct crash_subject driver_crashes = {
+    crash_create, crash_copy, crash_destroy, driver_main, crash_failure, NULL, 400};

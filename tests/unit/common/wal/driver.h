@@ -10,7 +10,7 @@
 
 #include "common/base/prng.h"
 #include "common/wal/wal.h"
-#include "tests/sim/solo.h"
+#include "tests/sim/crash_sweep.h"
 
 enum { DRIVER_RECORDS_MAX = 20000 };
 
@@ -37,6 +37,8 @@ struct driver *driver_create(uint64_t seed);
 void driver_destroy(struct driver *driver);
 /* The model alone, for judging several images of one crash. */
 struct driver *driver_copy(const struct driver *driver);
+
+extern const struct crash_subject driver_crashes;
 
 /* For solo_run: opens the log, judges what was recovered, goes on from it at random, closes. */
 void driver_main(struct reactor *reactor, void *driver);

@@ -9,96 +9,30 @@
 #include "common/runtime/fiber.h"
 #include "tests/unit/common/wal/driver.h"
 
-/* One image of the crash: judged by a copy of the model. False when recovery is wrong. */
-static bool judge_image(const struct driver *driver, const struct sim_disk *disk, uint64_t seed, char *why, size_t size)
-{
-    struct sim_disk *image = sim_disk_clone(disk, seed);
-    sim_disk_crash(image);
-    struct solo *solo = solo_create(seed, image);
-    struct driver *judge = driver_copy(driver);
-    judge->judge_only = true;
-    enum solo_end end = solo_run(solo, driver_main, judge, SOLO_TO_THE_END);
-    if (end != SOLO_RETURNED)
-        snprintf(why, size, "seed %llu: recovery ended with %d", (unsigned long long)seed, end);
-    else if (judge->opened != STATUS_OK)
-        snprintf(
-            why, size, "seed %llu: %s %s", (unsigned long long)seed, status_name(judge->opened), judge->recovery.why);
-    else if (judge->failure[0])
-        snprintf(why, size, "seed %llu: %s", (unsigned long long)seed, judge->failure);
-    bool good = why[0] == '\0';
-    driver_destroy(judge);
-    solo_destroy(solo);
-    return good;
-}
-
-struct sweep {
-    unsigned seeds, lives, images;
-    unsigned judged;
-    struct sim_disk_faults faults; /* of writes and syncs */
-    char why[400];
-};
-
-/* A log lives several lives, each cut at a random operation, and each cut leaves several images. */
-static void sweep_seed(struct sweep *sweep, uint64_t seed)
-{
-    struct driver *driver = driver_create(seed);
-    struct sim_disk *disk = sim_disk_create(seed);
-    sim_disk_faults(disk)->sync_error_ppm = sweep->faults.sync_error_ppm;
-    sim_disk_faults(disk)->write_error_ppm = sweep->faults.write_error_ppm;
-    for (unsigned life = 0; life < sweep->lives && !sweep->why[0]; life++) {
-        struct sim_disk *copy = sim_disk_clone(disk, seed * 31 + life);
-        struct solo *solo = solo_create(seed * 31 + life, copy);
-        uint64_t cut = prng_chance(&driver->prng, 100000) ? SOLO_TO_THE_END : prng_below(&driver->prng, 400);
-        solo_run(solo, driver_main, driver, cut);
-        if (driver->failure[0]) snprintf(sweep->why, sizeof sweep->why, "life %u: %s", life, driver->failure);
-        sim_disk_faults(copy)->sync_error_ppm = sim_disk_faults(copy)->write_error_ppm = 0;
-        for (unsigned i = 0; i < sweep->images && !sweep->why[0]; i++, sweep->judged++)
-            judge_image(driver, copy, seed * 1000003 + life * 1009 + i, sweep->why, sizeof sweep->why);
-        /* The next life begins with a power cut, or only with a dead process. */
-        sim_disk_destroy(disk);
-        disk = sim_disk_clone(copy, seed * 37 + life);
-        if (prng_chance(&driver->prng, 700000)) sim_disk_crash(disk);
-        sim_disk_faults(disk)->sync_error_ppm = sweep->faults.sync_error_ppm;
-        sim_disk_faults(disk)->write_error_ppm = sweep->faults.write_error_ppm;
-        solo_destroy(solo);
-    }
-    sim_disk_destroy(disk);
-    driver_destroy(driver);
-}
-
-static void sweep_run(struct sweep *sweep)
-{
-    for (uint64_t seed = 1; seed <= sweep->seeds && !sweep->why[0]; seed++) {
-        sweep_seed(sweep, seed);
-        if (sweep->why[0]) {
-            char why[sizeof sweep->why];
-            snprintf(why, sizeof why, "sweep seed %llu: %.300s", (unsigned long long)seed, sweep->why);
-            memcpy(sweep->why, why, sizeof why);
-        }
-    }
-}
-
 Test(wal_crash, recovery_yields_what_was_acknowledged_and_a_prefix_of_the_rest)
 {
-    struct sweep sweep = {.seeds = 40, .lives = 6, .images = 5};
-    sweep_run(&sweep);
+    struct crash_sweep sweep = {.subject = &driver_crashes, .seeds = 40, .lives = 6, .images = 5};
+    crash_sweep_run(&sweep);
     cr_assert_str_empty(sweep.why, "%s", sweep.why);
     cr_assert_geq(sweep.judged, 1000);
 }
 
 Test(wal_crash, a_failed_write_or_sync_ends_the_process_and_loses_nothing_acknowledged)
 {
-    struct sweep sweep = {
-        .seeds = 40, .lives = 6, .images = 4, .faults = {.sync_error_ppm = 10000, .write_error_ppm = 10000}};
-    sweep_run(&sweep);
+    struct crash_sweep sweep = {.subject = &driver_crashes,
+        .seeds = 40,
+        .lives = 6,
+        .images = 4,
+        .faults = {.sync_error_ppm = 10000, .write_error_ppm = 10000}};
+    crash_sweep_run(&sweep);
     cr_assert_str_empty(sweep.why, "%s", sweep.why);
 }
 
 static void assert_found(const char *plant)
 {
     plant_set(plant);
-    struct sweep sweep = {.seeds = 200, .lives = 6, .images = 5};
-    sweep_run(&sweep);
+    struct crash_sweep sweep = {.subject = &driver_crashes, .seeds = 200, .lives = 6, .images = 5};
+    crash_sweep_run(&sweep);
     plant_set(NULL);
     cr_assert_str_not_empty(sweep.why, "%s was not found in %u images", plant, sweep.judged);
 }
@@ -120,29 +54,11 @@ Test(wal_crash, replaying_past_a_hole_is_found)
 
 /* Damage. */
 
-struct victim {
-    uint64_t total, target;
-    char path[64];
-    uint64_t offset;
-};
-
-static void count_bytes(void *context, const char *path, uint64_t size)
-{
-    struct victim *victim = context;
-    if (victim->target >= victim->total && victim->target < victim->total + size) {
-        snprintf(victim->path, sizeof victim->path, "%s", path);
-        victim->offset = victim->target - victim->total;
-    }
-    victim->total += size;
-}
-
 static void flip_a_bit(struct sim_disk *disk, struct prng *prng)
 {
-    struct victim victim = {.target = UINT64_MAX};
-    sim_disk_walk(disk, count_bytes, &victim);
-    victim = (struct victim){.target = prng_below(prng, victim.total)};
-    sim_disk_walk(disk, count_bytes, &victim);
-    cr_assert(sim_disk_damage(disk, victim.path, victim.offset, (uint8_t)(1u << prng_below(prng, 8))));
+    struct crash_place place;
+    crash_draw_place(disk, prng, &place);
+    cr_assert(sim_disk_damage(disk, place.path, place.offset, (uint8_t)(1u << prng_below(prng, 8))));
 }
 
 static struct solo *write_a_log(uint64_t seed, struct driver *driver)

@@ -11,7 +11,7 @@
 
 #include "common/base/prng.h"
 #include "noded/lsm/lsm.h"
-#include "tests/sim/solo.h"
+#include "tests/sim/crash_sweep.h"
 
 enum {
     DRIVER_PARTITIONS = 5,
@@ -33,6 +33,8 @@ struct driver_record {
 struct driver_row {
     uint16_t size;
     bool closed, covered, span_open;
+    bool span_closes; /* it was told that a quorum holds deletes here: true for ever, also of spans that come later, but
+                         only a replay after a crash applies it to those */
     int64_t span_stamp;
     uint8_t bytes[DRIVER_MERGED_BYTES];
 };
@@ -60,6 +62,7 @@ struct driver {
 struct driver *driver_create(uint64_t seed);
 struct driver *driver_copy(const struct driver *driver);
 void driver_destroy(struct driver *driver);
+extern const struct crash_subject driver_crashes;
 /* For solo_run; argument is the driver. */
 void driver_main(struct reactor *reactor, void *argument);
 
