@@ -165,6 +165,22 @@ kind_sim() {
   done < <(grep -v '^#' tests/sim/planted.txt)
 }
 
+# Sweeps whose short forms are part of every run; `./dev test faults` runs them whole, for about an hour.
+faults_short() {
+  run_build dev || return 0
+  run_counted "bit flips, one of 64" 200 build/dev/bin/faults_bit_flips
+  run_counted "bit flips find block_checksum_ignored" 60 build/dev/bin/faults_bit_flips --plant block_checksum_ignored
+  run_counted "crash images of the log" 100 build/dev/bin/faults_crash_wal 1000
+  run_counted "crash images of the tree" 100 build/dev/bin/faults_crash_lsm 1000
+}
+
+kind_faults() {
+  run_build dev || return 0
+  run_counted "bit flips, all" 7200 build/dev/bin/faults_bit_flips --every 1
+  run_counted "crash images of the log" 3600 build/dev/bin/faults_crash_wal 100000
+  run_counted "crash images of the tree" 3600 build/dev/bin/faults_crash_lsm 100000
+}
+
 kind_cluster() {
   if [ ! -x tests/cluster/run ]; then
     skip cluster "no tests of real processes exist yet"
@@ -215,6 +231,7 @@ kind_all() {
   kind_model
   kind_conformance
   kind_sim
+  faults_short
   kind_asan
   kind_race
   kind_fuzz
@@ -226,8 +243,8 @@ test_main() {
   local kind=${1:-all} start=$SECONDS
   shift || true
   case $kind in
-  all | unit | asan | sim | cluster | fuzz | model | conformance | race | tidy | check) ;;
-  *) die "no kind of test '$kind' (unit, sim, cluster, fuzz, model, conformance, race, asan, tidy, check, all)" ;;
+  all | unit | asan | sim | faults | cluster | fuzz | model | conformance | race | tidy | check) ;;
+  *) die "no kind of test '$kind' (unit, sim, faults, cluster, fuzz, model, conformance, race, asan, tidy, check, all)" ;;
   esac
   export LSAN_OPTIONS=${LSAN_OPTIONS:-} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
   "kind_$kind" "$@"

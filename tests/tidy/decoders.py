@@ -10,7 +10,7 @@ import files
 import text
 
 PAGE = "docs/TESTING.md"
-TITLE = "### Fuzz targets\n"
+TITLE = "## Fuzz targets\n"
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ((?:`\w+`(?:, )?)+) \|$", re.M)
 DESCRIPTOR = re.compile(r"\btrillium__v1__(\w+?)__descriptor\b")
 DECODER = re.compile(r"\b(\w+_(?:decode|decode_page|parse|unpack))\(")

@@ -29,7 +29,7 @@ GOOD = {
                         "int handle_tree(void)\n{\n    return rpc_decode(&trillium__v1__tree_call__descriptor);\n}\n",
     "tests/tidy/sizes.allow": "", "tests/tidy/banned.allow": "", "tests/tidy/doors.allow": "* mem*\n",
     "tests/tidy/statics.allow": "", "tests/fuzz/fuzz_tree.c": "int x;\n",
-    "docs/TESTING.md": "### Fuzz targets\n| `tree` | a tree | `tree_decode`, `TreeCall` |\n", "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
+    "docs/TESTING.md": "## Fuzz targets\n| `tree` | a tree | `tree_decode`, `TreeCall` |\n", "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
 }
 MARK = "TO" + "DO"
 # Rule, then the files that break it.
@@ -60,7 +60,7 @@ BREACHES = [
         "noded/lsm/leaf.c": "int f(void)\n{\n    return g(&trillium__v1__leaf_call__descriptor);\n}\n"}),
     ("a target that no page lists", decoders.reached, {"tests/fuzz/fuzz_leaf.c": "int x;\n"}),
     ("a decoder that is gone", decoders.reached, {
-        "docs/TESTING.md": "### Fuzz targets\n| `tree` | x | `tree_decode`, `TreeCall`, `gone_decode` |\n"}),
+        "docs/TESTING.md": "## Fuzz targets\n| `tree` | x | `tree_decode`, `TreeCall`, `gone_decode` |\n"}),
     ("a plant that no page lists", pages.lists, {"noded/lsm/tree.c": "int x = PLANT(wrong);\n"}),
     ("a series that no code has", pages.lists, {"docs/operating/metrics.md": "`trillium_x_total`\n"}),
 ]
