@@ -165,12 +165,12 @@ struct node_ledger *node_ledger_create(
     ledger->world = world;
     ledger->name = name;
     ledger->owners = owners;
-    for (uint8_t i = 0; i < LEDGER_LOGS; i++) {
+    for (int i = 0; i < LEDGER_LOGS; i++) {
         struct ledger_log *log = &ledger->logs[i];
         struct synced_log_sink sink = {take_recovery, take_record, log};
         log->ledger = ledger;
-        log->number = i;
-        log->synced = synced_log_create(disk, SHARD_LOG_DIRECTORY, i, &sink);
+        log->number = (uint8_t)i;
+        log->synced = synced_log_create(disk, SHARD_LOG_DIRECTORY, (uint8_t)i, &sink);
     }
     return ledger;
 }
