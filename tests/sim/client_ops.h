@@ -13,7 +13,7 @@
 struct env;
 struct reactor;
 
-enum { SIM_CALL_ROWS_MAX = 64, SIM_CONTENT_BYTES_MAX = 2048 };
+enum { SIM_CALL_ROWS_MAX = 64, SIM_CONTENT_BYTES_MAX = 16384 };
 
 /* What a call is, beside the operations that a history holds. */
 enum sim_errand { SIM_OPERATION, SIM_IMPORT_BEGIN, SIM_IMPORT_RENEW, SIM_IMPORT_END };

@@ -21,6 +21,11 @@ static void draw_weather(struct scenario *scenario, struct prng *prng)
     static const uint32_t keeps[3] = {0, 500000, 900000};
     scenario->net_delay_ns = (50ull << prng_below(prng, 8)) * WORLD_US;
     scenario->net_jitter_ns = scenario->net_delay_ns * prng_between(prng, 1, 4) / 2;
+    static const uint32_t memories[4] = {16, 16, 16, 48}, snapshots[3] = {16, 16, 200},
+                          appends[3] = {100, 2000, 262144};
+    scenario->node_memory_mib = memories[prng_below(prng, 4)];
+    scenario->snapshot_entries = snapshots[prng_below(prng, 3)];
+    scenario->append_bytes = appends[prng_below(prng, 3)];
     scenario->disk_keep_ppm = keeps[prng_below(prng, 3)];
 }
 

@@ -21,6 +21,9 @@ struct scenario {
     uint32_t workers[SCENARIO_HOSTS_MAX];        /* of each router */
     int64_t clock_offset_us[SCENARIO_HOSTS_MAX]; /* of each daemon's wall clock, at the start and after the faults */
     uint64_t net_delay_ns, net_jitter_ns;        /* a network of one rack, or of a continent */
+    uint32_t node_memory_mib;                    /* a node's memory.max */
+    uint32_t snapshot_entries;                   /* of controllers: raft.snapshot_entries */
+    uint32_t append_bytes;                       /* and raft.append_bytes */
     uint32_t disk_keep_ppm;                      /* of what was not synced, what a power cut leaves */
     bool none_lapsed;                            /* no replica may lapse */
     bool all_served;                             /* no operation may fail from the first fault on */

@@ -33,6 +33,9 @@ static const struct setting settings[] = {
     {"follow-ppm", OF(workload.follow_ppm), 0, 1000000, 50000},
     {"one-ppm", OF(workload.one_ppm), 0, 1000000, 0},
     {"all-ppm", OF(workload.all_ppm), 0, 1000000, 0},
+    {"node-memory-mib", OF(node_memory_mib), 16, 1024, 16},
+    {"snapshot-entries", OF(snapshot_entries), 16, 1000000, 16},
+    {"append-bytes", OF(append_bytes), 1, 1 << 20, 262144},
     {"disk-keep-ppm", OF(disk_keep_ppm), 0, 1000000, 500000},
 };
 

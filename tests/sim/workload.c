@@ -77,7 +77,9 @@ void workload_draw(struct prng *prng, struct workload_options *options)
         .lanes = (uint32_t)prng_between(prng, 1, 3),
         .channels = (uint32_t)prng_between(prng, 2, 8),
         .think_ms = 60u << prng_below(prng, 4),
-        .content_bytes_max = prng_chance(prng, 300000) ? 1500 : 200,
+        .content_bytes_max = prng_chance(prng, 650000)   ? 200
+                             : prng_chance(prng, 700000) ? 1500
+                                                         : 12000,
         .attempts_max = (uint32_t)prng_between(prng, 1, 4),
         .budget_ms = (uint32_t)prng_between(prng, 500, 2500),
         .hot_ppm = prng_chance(prng, 500000) ? 700000 : 100000,

@@ -47,7 +47,8 @@ void cluster_make_daemons(struct cluster *cluster)
         daemon_override(daemon, "raft.id=%u", i);
         daemon_override(daemon, "raft.members=%s", members);
         daemon_override(daemon, "bootstrap.nodes=%u", hosts->nodes);
-        daemon_override(daemon, "raft.snapshot_entries=16");
+        daemon_override(daemon, "raft.snapshot_entries=%u", cluster->scenario->snapshot_entries);
+        daemon_override(daemon, "raft.append_bytes=%u", cluster->scenario->append_bytes);
         if (cluster->single_entries) daemon_override(daemon, "raft.append_bytes=1");
     }
     for (uint32_t i = 1; i <= hosts->nodes; i++) {
@@ -57,7 +58,7 @@ void cluster_make_daemons(struct cluster *cluster)
         daemon_override(daemon, "node.controllers=%s", controllers);
         daemon_override(daemon, "node.zone=zone%u", i);
         daemon_override(daemon, "node.shards=%u", daemon->reactors_count);
-        daemon_override(daemon, "memory.max=16MiB");
+        daemon_override(daemon, "memory.max=%uMiB", cluster->scenario->node_memory_mib);
     }
     for (uint32_t i = 1; i <= hosts->routers; i++) {
         make_daemon(cluster, &KIND_ROUTERD, "router", 3, i);
