@@ -10,6 +10,8 @@ static const struct config_field fields[] = {
         "how many threads serve; may change between starts"},
     {"node.backend", CONFIG_CHOICE, offsetof(struct noded_settings, backend), "auto", 0, 0, "auto|uring|uv",
         "how files are read and written; auto takes io_uring where the system allows it"},
+    {"node.rebuild_rate", CONFIG_SIZE, offsetof(struct noded_settings, rebuild_rate), "64MiB", 64 << 10,
+        INT64_C(1) << 40, NULL, "bytes a second that are fetched at most to rebuild replicas which lost something"},
     {"node.pin", CONFIG_BOOL, offsetof(struct noded_settings, pin), "no", 0, 0, NULL,
         "each shard keeps to a processor of its own; for machines that run nothing else"},
 };

@@ -11,6 +11,7 @@ struct noded_settings {
     char *zone;
     char *backend;
     int64_t shards;
+    int64_t rebuild_rate;
     bool pin;
 };
 

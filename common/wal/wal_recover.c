@@ -48,6 +48,7 @@ struct scan {
     struct buffer marks;       /* struct mark, of every group looked at */
     uint64_t newest;           /* the largest sequence that a group's header claims, in the last segments */
     uint64_t next;             /* the sequence that is expected next */
+    uint64_t lost_with_it;     /* after damage was met: the newest record that was behind it; it counts as synced */
     uint32_t start;            /* segments before it are released, */
     uint32_t start_by_marks;   /* and those before this one are so whatever the caller says */
     struct buffer tail;        /* records above synced, and where they begin */
@@ -289,13 +290,35 @@ static enum status replay_group(struct scan *scan, const struct wal_group *group
     return STATUS_OK;
 }
 
+/* The last record that follows what was synced without a hole. Behind damage it may be out of reach, as when a
+   segment's first group is gone; and whether it was synced nobody can tell. */
+static uint64_t newest_whole(struct scan *scan)
+{
+    struct segment *open = scan->open;
+    uint64_t newest = scan->synced;
+    for (uint32_t i = 0; i < scan->count; i++) {
+        struct segment *segment = &scan->segments[i];
+        if (!segment->readable || segment->foreign || open_segment(scan, segment) != STATUS_OK) continue;
+        for (uint64_t offset = WAL_BLOCK_BYTES; offset < segment->bytes; offset += WAL_BLOCK_BYTES) {
+            struct wal_group group;
+            struct bytes records;
+            if (!whole_group_at(scan, offset, &group, &records) || group.count == 0) continue;
+            bool follows = group.first <= newest + 1 && group.first + group.count - 1 > newest;
+            if (follows) newest = group.first + group.count - 1;
+        }
+    }
+    if (open && open_segment(scan, open) != STATUS_OK) return newest; /* whoever reads on meets it again */
+    return newest;
+}
+
 static void note_damage(struct scan *scan, const struct segment *segment, uint64_t offset)
 {
     struct wal_recovery *recovery = scan->recovery;
     if (recovery->damaged) return;
     recovery->damaged = true;
     recovery->lost_first = scan->next;
-    recovery->lost_last = scan->synced > scan->next ? scan->synced : scan->next;
+    scan->lost_with_it = newest_whole(scan);
+    recovery->lost_last = scan->lost_with_it > scan->next ? scan->lost_with_it : scan->next;
     recovery->damaged_segment = segment->number;
     recovery->damaged_offset = offset;
     say(scan, segment, offset, "damaged below what was synced");
@@ -389,6 +412,7 @@ static enum status judge_end(struct scan *scan)
     uint64_t known = scan->synced > scan->config->replay.after ? scan->synced : scan->config->replay.after;
     recovery->last_sequence = scan->next - 1;
     recovery->torn = scan->newest >= scan->next;
+    if (scan->lost_with_it > known) known = scan->lost_with_it;
     if (known < scan->next) return STATUS_OK;
     if (!recovery->damaged) {
         recovery->damaged = true;

@@ -85,7 +85,7 @@ static void show_metrics(struct face *face)
     for (const struct replica *replica; (replica = map_next(&shard->replicas, &at, NULL));) {
         struct lsm_stats tree;
         lsm_stats(replica->lsm, &tree);
-        lapsed += replica->lapsed;
+        lapsed += replica->health != REPLICA_WHOLE;
         tables += tree.files;
         table_bytes += (int64_t)tree.file_bytes;
     }
@@ -134,7 +134,7 @@ enum status face_listen(struct face *face, const struct face_listen_options *opt
     struct rpc_options rpc = {
         .reactor = face->reactor, .self = options->self, .refresh = options->refresh, .context = options->context};
     face->rpc = rpc_create(&rpc);
-    static const struct rpc_handlers *const all[] = {&WRITE_CALLS, &READ_CALLS, &NODE_CALLS};
+    static const struct rpc_handlers *const all[] = {&WRITE_CALLS, &READ_CALLS, &COPY_CALLS, &NODE_CALLS};
     struct rpc_listen_options listen = {.address = options->address,
         .kind = RPC_INTERNAL,
         .answer_budget_bytes = options->answer_budget_bytes,

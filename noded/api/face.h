@@ -34,7 +34,7 @@ struct face {
 };
 
 /* The handlers, by file; their context is the face. */
-extern const struct rpc_handlers WRITE_CALLS, READ_CALLS, NODE_CALLS;
+extern const struct rpc_handlers WRITE_CALLS, READ_CALLS, COPY_CALLS, NODE_CALLS;
 
 struct face_options {
     struct noded *noded;

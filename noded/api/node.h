@@ -12,6 +12,7 @@
 #include "common/cluster/membership.h"
 #include "common/runtime/identity.h"
 #include "noded/api/face.h"
+#include "noded/api/rebuild.h"
 #include "noded/noded.h"
 #include "noded/settings.h"
 
@@ -22,6 +23,7 @@ struct seat {
     struct reactor *reactor;
     struct shard *shard;
     struct face face;
+    struct rebuild *rebuild; /* NULL until it listens */
     /* Barrier: the shard says that it arrived, shard 0 lets all go on. One mail of each kind at a time. */
     struct mail arrived, proceed;
     uint32_t step; /* barriers passed */

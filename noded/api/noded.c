@@ -263,6 +263,17 @@ static void listen_for_calls(struct seat *seat)
         shard_die(seat->shard, status, "listen.address %s: cannot be listened on: %s", address, status_text(status));
 }
 
+static void start_rebuild(struct seat *seat)
+{
+    struct noded *noded = seat->noded;
+    struct rebuild_options options = {.shard = seat->shard,
+        .rpc = seat->face.rpc,
+        .controllers = (const char *const *)noded->controller_addresses,
+        .controllers_count = (unsigned)noded->settings->controllers.count,
+        .bytes_per_second = (uint64_t)noded->settings->rebuild_rate / noded->shards};
+    seat->rebuild = rebuild_start(&options);
+}
+
 static void start(void *argument)
 {
     struct seat *seat = argument;
@@ -277,6 +288,7 @@ static void start(void *argument)
     shard_synced(noded, seat->index, seat->shard->told);
     shard_start(seat->shard);
     listen_for_calls(seat);
+    start_rebuild(seat);
     barrier(seat);
     if (seat->index != 0) return;
     LOG(noded->host.env->log, INFO, "node.recovered", "address=%s shards=%u boot=%" PRIu64 " backend=%s",
@@ -377,6 +389,8 @@ static void drain(void *argument)
 {
     struct seat *seat = argument;
     timer_stop(&seat->meet);
+    rebuild_stop(seat->rebuild);
+    seat->rebuild = NULL;
     face_close(&seat->face);
     shard_stop(seat->shard);
     seat->drained.deliver = shard_drained;

@@ -31,7 +31,7 @@ static bool admit(struct read_call *read)
     struct face *face = read->call.face;
     const struct rpc_request *request = read->call.request;
     struct range_id range = {request->range};
-    enum status status = shard_admit(face->shard, range, request->epoch, &read->replica);
+    enum status status = shard_admit(face->shard, range, request->epoch, REPLICA_READS, &read->replica);
     if (status == STATUS_STALE_EPOCH) face->shard->counters.stale++;
     if (status == STATUS_OK) {
         face->shard->counters.reads++;

@@ -12,8 +12,10 @@ bool noded_sight(const struct noded *noded, struct noded_sight *out)
         out->changes += seat->shard->changes_open;
         out->fibers += seat->shard->lookups + seat->face.fibers;
         size_t position = 0;
-        for (struct replica *replica; (replica = map_next(&seat->shard->replicas, &position, NULL));)
+        for (struct replica *replica; (replica = map_next(&seat->shard->replicas, &position, NULL));) {
             out->cursors += lsm_cursors(replica->lsm);
+            out->lapsed += replica->health != REPLICA_WHOLE;
+        }
     }
     return true;
 }

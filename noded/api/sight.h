@@ -13,6 +13,7 @@ struct noded_sight {
     uint32_t changes;     /* appended and not applied */
     uint32_t fibers;      /* that serve calls or look up */
     uint32_t cursors;     /* open */
+    uint32_t lapsed;      /* replicas that are not whole */
 };
 
 /* False while it starts or stops. */

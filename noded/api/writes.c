@@ -2,16 +2,11 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "noded/api/face.h"
+#include "noded/replica/page_cutter.h"
 #include "noded/shard/change.h"
 #include "proto/replica.pb-c.h"
 
-enum {
-    /* Largest page in one log record; larger ones are cut into several. */
-    PAGE_RECORD_BYTES = 128 << 10,
-    RETRY_MS = 2,
-};
-_Static_assert(PAGE_RECORD_BYTES + ROW_BYTES_MAX + RECORD_HEAD_BYTES_MAX + 1024 < WAL_GROUP_BYTES_DEFAULT,
-    "a record fits into a group of the log");
+enum { RETRY_MS = 2 };
 
 struct write_call {
     struct face_call call;
@@ -101,8 +96,7 @@ static void handle_row(struct face *face, struct rpc_request *request, const Tri
 /* A large page, cut into records one after the other. */
 struct large_page {
     struct write_call *write;
-    struct page_reader reader;
-    struct page_builder chunk;
+    struct page_cutter cutter;
     struct fiber *fiber;
     bool done;
 };
@@ -112,29 +106,6 @@ static void chunk_done(struct change *change)
     struct large_page *large = change->context;
     large->done = true;
     fiber_wake(large->fiber);
-}
-
-/* Fills the chunk; false when nothing is left. */
-static bool next_chunk(struct large_page *large, struct record *record)
-{
-    struct page_entry entry;
-    buffer_clear(&large->chunk.buffer);
-    page_begin(&large->chunk, large->reader.direction, true);
-    record->lo = UINT64_MAX;
-    record->hi = 0;
-    bool any = false;
-    while (page_size(&large->chunk) < PAGE_RECORD_BYTES && page_next(&large->reader, &entry)) {
-        uint64_t lo = entry.kind == PAGE_SPAN ? entry.span.lo : entry.id;
-        uint64_t hi = entry.kind == PAGE_SPAN ? entry.span.hi : entry.id;
-        if (entry.kind == PAGE_ROW) page_add_row(&large->chunk, entry.id, entry.row);
-        if (entry.kind == PAGE_DELETE) page_add_delete(&large->chunk, entry.id, entry.stamp, entry.open);
-        if (entry.kind == PAGE_SPAN) page_add_span(&large->chunk, &entry.span);
-        if (lo < record->lo) record->lo = lo;
-        if (hi > record->hi) record->hi = hi;
-        any = true;
-    }
-    record->body = page_finish(&large->chunk, 0, false);
-    return any;
 }
 
 static enum status write_chunk(struct large_page *large)
@@ -160,11 +131,11 @@ static void write_large_page(void *argument)
     large->fiber = fiber_current(face->reactor);
     write->change.done = chunk_done;
     write->change.context = large;
-    enum status status = page_open(write->change.record.body, &large->reader);
-    CHECK(status == STATUS_OK);
-    while (status == STATUS_OK && next_chunk(large, &write->change.record))
+    enum status status = STATUS_OK;
+    page_cutter_init(&large->cutter, write->change.record.body);
+    while (status == STATUS_OK && page_cutter_next(&large->cutter, &write->change.record))
         status = write_chunk(large);
-    page_free(&large->chunk);
+    page_cutter_fini(&large->cutter);
     if (status == STATUS_OK)
         face_answer(&write->call, STATUS_OK, &(struct rpc_answer){.stamp = write->change.sequence});
     else

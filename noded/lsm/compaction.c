@@ -313,7 +313,7 @@ enum status lsm_compact(struct lsm *lsm)
     struct sstable *inputs[COMPACTION_FILES_MAX];
     for (unsigned verified = 0; verified < 2; verified++) {
         for (;;) { /* one merge may not take all files: repeat until one is left */
-            while (lsm->compacting)
+            while (lsm->compacting || lsm->clearing)
                 (void)gate_wait(lsm->store->reactor, &lsm->changed, REACTOR_NEVER);
             uint32_t count = 0, all = 0;
             for (uint32_t i = 0; i < lsm->files_count; i++) {

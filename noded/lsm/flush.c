@@ -100,7 +100,7 @@ static enum status flush_frozen(struct lsm *lsm)
 enum status tree_flush_once(struct lsm *lsm)
 {
     struct lsm_store *store = lsm->store;
-    while (lsm->flushing)
+    while (lsm->flushing || lsm->clearing)
         (void)gate_wait(store->reactor, &lsm->changed, REACTOR_NEVER);
     if (tree_is_clean(lsm)) return STATUS_OK;
     lsm->flushing = true;

@@ -84,16 +84,19 @@ void lsm_set_table(struct lsm *lsm, const struct table *table);
    call on this tree (the store's own may be). */
 void lsm_close(struct lsm *lsm);
 uint64_t lsm_range(const struct lsm *lsm);
-/* (fiber) Drops all rows and spans, from memory and files, in one manifest edit that also takes the state. For a
-   lapsed replica and for a range that moved away. No cursor is open, nothing is held, nothing is applied meanwhile. */
-enum status lsm_clear(struct lsm *lsm, struct bytes state) MUST_CHECK;
-
 /* Where a change stands in a log; sequence numbers of one log rise, from 1. */
 struct lsm_position {
     uint32_t log;
     uint64_t sequence;
 };
 enum { LSM_LOGS_MAX = 64 };
+
+/* (fiber) Drops all rows and spans, from memory and files, in one manifest edit that also takes the state. For a
+   lapsed replica and for a range that moved away. No cursor is open, nothing is held, nothing is applied meanwhile.
+   From then on, exactly what stands in the log up to position counts as being in files. */
+enum status lsm_clear(struct lsm *lsm, struct bytes state, struct lsm_position position) MUST_CHECK;
+/* No cursor is open and nothing is held. */
+bool lsm_is_idle(const struct lsm *lsm);
 
 /* A record that will be applied after records that follow it in its log (its lookup waits for a block). From begin to
    end, flushes count neither it nor what follows as flushed. End comes in the same turn as the apply. The hold is the

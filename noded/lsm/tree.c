@@ -82,6 +82,13 @@ static void raise_flushed(struct log_spans *flushed, const struct log_spans *by)
         if (by->spans[i].last > 0) log_spans_add(flushed, (struct lsm_position){by->spans[i].log, by->spans[i].last});
 }
 
+static void set_flushed(struct log_spans *flushed, struct lsm_position position)
+{
+    log_spans_add(flushed, position);
+    for (uint32_t i = 0; i < flushed->count; i++)
+        if (flushed->spans[i].log == position.log) flushed->spans[i].last = position.sequence;
+}
+
 /* Writes the manifest of these files and positions. */
 static enum status write_manifest(
     struct lsm *lsm, struct sstable *const *files, uint32_t count, const struct log_spans *flushed)
@@ -119,6 +126,7 @@ enum status tree_install(struct lsm *lsm, const struct tree_edit *edit)
     struct log_spans *flushed = mem_alloc(sizeof *flushed);
     *flushed = lsm->flushed;
     raise_flushed(flushed, edit->flushed);
+    if (edit->only) set_flushed(flushed, *edit->only);
     for (uint32_t i = 0; i < edit->remove_count && PLANT(removed_while_named); i++)
         (void)!disk_unlink(lsm->store->reactor, edit->remove[i]->path);
     enum status status = write_manifest(lsm, files, count, flushed);
@@ -265,12 +273,18 @@ void lsm_close(struct lsm *lsm)
     store_sweep(store);
 }
 
-enum status lsm_clear(struct lsm *lsm, struct bytes state)
+bool lsm_is_idle(const struct lsm *lsm)
 {
-    CHECK(state.size <= LSM_STATE_BYTES_MAX && list_is_empty(&lsm->holds));
+    return lsm->cursors == 0 && list_is_empty(&lsm->holds);
+}
+
+enum status lsm_clear(struct lsm *lsm, struct bytes state, struct lsm_position position)
+{
+    CHECK(state.size <= LSM_STATE_BYTES_MAX && lsm_is_idle(lsm));
     lsm->clearing = true;
     wait_until_quiet(lsm);
-    buffer_clear(&lsm->state);
+    struct buffer old_state = lsm->state;
+    lsm->state = (struct buffer){0};
     buffer_append(&lsm->state, state.data, state.size);
     struct log_spans *flushed = mem_zalloc(sizeof *flushed);
     raise_flushed(flushed, &lsm->frozen_logs);
@@ -278,12 +292,18 @@ enum status lsm_clear(struct lsm *lsm, struct bytes state)
     uint32_t count = lsm->files_count;
     struct sstable **files = mem_alloc((count + 1) * sizeof(struct sstable *));
     if (count > 0) memcpy(files, lsm->files, count * sizeof(struct sstable *));
-    struct tree_edit edit = {.remove = files, .remove_count = count, .flushed = flushed};
+    struct tree_edit edit = {.remove = files, .remove_count = count, .flushed = flushed, .only = &position};
     enum status status = tree_install(lsm, &edit);
     mem_free(files);
     mem_free(flushed);
     lsm->clearing = false;
-    if (status != STATUS_OK) return status;
+    gate_open(&lsm->changed);
+    if (status != STATUS_OK) {
+        buffer_free(&lsm->state);
+        lsm->state = old_state;
+        return status;
+    }
+    buffer_free(&old_state);
     if (lsm->frozen) memtable_release(lsm->frozen);
     memtable_release(lsm->active);
     lsm->frozen = NULL;

@@ -62,6 +62,7 @@ struct tree_edit {
     struct sstable *const *remove; /* remove_count of them, all in the tree */
     uint32_t remove_count;
     const struct log_spans *flushed; /* raises what is flushed; NULL: as it was */
+    const struct lsm_position *only; /* after that, of its log this is what is flushed; NULL: nothing changes */
 };
 /* (fiber) Writes the manifest with the edit applied; then, and only then, changes the file list. The add reference
    becomes the tree's; removed files are released. Does not suspend after the file list has changed. */

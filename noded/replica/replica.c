@@ -7,17 +7,22 @@
 #include "common/model/snowflake.h"
 #include "common/model/token.h"
 
-enum { STATE_VERSION = 1, STATE_LAPSED = 1, STATE_HAS_RECORD = 2, STATE_FLAGS_KNOWN = 3 };
+enum { STATE_VERSION = 1, STATE_LAPSED = 1, STATE_HAS_RECORD = 2, STATE_HAS_REBUILD = 4, STATE_FLAGS_KNOWN = 7 };
 
 /* ---- state ---- */
 
 void replica_state_encode(const struct replica *replica, struct buffer *out)
 {
-    bool has_record = replica->record.epoch > 0;
+    bool has_record = replica->record.epoch > 0, has_rebuild = replica->self.value || replica->cleared_at;
     uint8_t head[2] = {
-        STATE_VERSION, (uint8_t)((replica->lapsed ? STATE_LAPSED : 0) | (has_record ? STATE_HAS_RECORD : 0))};
+        STATE_VERSION, (uint8_t)((replica->lapsed ? STATE_LAPSED : 0) | (has_record ? STATE_HAS_RECORD : 0) |
+                                 (has_rebuild ? STATE_HAS_REBUILD : 0))};
     buffer_append(out, head, sizeof head);
     if (has_record) view_range_encode(&replica->record, out);
+    if (!has_rebuild) return;
+    buffer_append_varint(out, replica->self.value);
+    buffer_append_varint(out, replica->cleared_at);
+    copy_position_encode(&replica->copied, out);
 }
 
 bool replica_would_adopt(const struct replica *replica, const struct view_range *record)
@@ -26,24 +31,78 @@ bool replica_would_adopt(const struct replica *replica, const struct view_range 
     return record->horizon_ms > replica->record.horizon_ms;
 }
 
+static enum status decode_state(struct bytes bytes, struct replica *out)
+{
+    struct reader reader = reader_of(bytes);
+    uint8_t version = read_u8(&reader), flags = read_u8(&reader);
+    if (version != STATE_VERSION || (flags & ~STATE_FLAGS_KNOWN)) return STATUS_CORRUPT;
+    if ((flags & STATE_HAS_RECORD) && view_range_decode(&reader, &out->record) != STATUS_OK) return STATUS_CORRUPT;
+    out->lapsed = flags & STATE_LAPSED;
+    if (flags & STATE_HAS_REBUILD) {
+        uint64_t self = read_varint(&reader);
+        if (self > UINT32_MAX) reader_fail(&reader);
+        out->self.value = (uint32_t)self;
+        out->cleared_at = read_varint(&reader);
+        copy_position_decode(&reader, &out->copied);
+    }
+    return reader_done(&reader) ? STATUS_OK : STATUS_CORRUPT;
+}
+
 enum status replica_state_take(struct replica *replica, struct bytes state)
 {
-    struct reader reader = reader_of(state);
-    uint8_t version = read_u8(&reader), flags = read_u8(&reader);
-    struct view_range record = {0};
-    if (version != STATE_VERSION || (flags & ~STATE_FLAGS_KNOWN)) return STATUS_CORRUPT;
-    if ((flags & STATE_HAS_RECORD) && view_range_decode(&reader, &record) != STATUS_OK) return STATUS_CORRUPT;
-    if (!reader_done(&reader)) return STATUS_CORRUPT;
-    if (flags & STATE_LAPSED) replica->lapsed = true;
-    if (record.epoch > 0 && replica_would_adopt(replica, &record)) replica->record = record;
-    return STATUS_OK;
+    struct replica told = {0};
+    enum status status = decode_state(state, &told);
+    if (status == STATUS_OK) {
+        bool later = told.cleared_at > replica->cleared_at, same = told.cleared_at == replica->cleared_at;
+        if (later || (same && told.lapsed)) replica->lapsed = told.lapsed;
+        if (later || (same && copy_position_compare(&told.copied, &replica->copied) > 0))
+            copy_position_assign(&replica->copied, &told.copied);
+        if (later) replica->cleared_at = told.cleared_at;
+        replica->lapsed |= replica->state_lost;
+        if (told.self.value) replica->self = told.self;
+        if (told.record.epoch > 0 && replica_would_adopt(replica, &told.record)) replica->record = told.record;
+        replica_judge_health(replica);
+    }
+    copy_position_free(&told.copied);
+    return status;
+}
+
+uint64_t replica_lapsed_at(const struct replica *replica)
+{
+    unsigned place = view_range_place(&replica->record, replica->self);
+    if (replica->record.epoch == 0 || place == replica->record.replicas_count) return 0;
+    return view_range_is_lapsed(&replica->record, place) ? replica->record.lapsed_at[place] : 0;
+}
+
+void replica_judge_health(struct replica *replica)
+{
+    uint64_t lapsed_at = replica_lapsed_at(replica);
+    if (replica->state_lost)
+        replica->health = REPLICA_LAPSED;
+    else if (lapsed_at > replica->cleared_at)
+        replica->health = REPLICA_DOOMED;
+    else if (replica->lapsed)
+        replica->health = REPLICA_LAPSED;
+    else
+        replica->health = lapsed_at ? REPLICA_REBUILDING : REPLICA_WHOLE;
+}
+
+uint32_t replica_copied_percent(const struct replica *replica)
+{
+    const struct copy_position *copied = &replica->copied;
+    if (copied->done) return 100;
+    if (copied->partition.size < KEY_TOKEN_BYTES) return 0;
+    uint64_t width = (uint64_t)replica->record.hi - (uint64_t)replica->record.lo;
+    uint64_t past = (uint64_t)token_read(copied->partition.data) - (uint64_t)replica->record.lo;
+    return past >= width ? 99 : (uint32_t)((double)past / (double)width * 100);
 }
 
 /* ---- judging ---- */
 
-enum status replica_admit(const struct replica *replica, uint64_t epoch)
+enum status replica_admit(const struct replica *replica, uint64_t epoch, enum replica_call call)
 {
-    if (replica->lapsed || replica->record.epoch == 0) return STATUS_UNAVAILABLE;
+    bool served = replica->health == REPLICA_WHOLE || (replica->health == REPLICA_REBUILDING && call == REPLICA_WRITES);
+    if (!served || replica->clearing || replica->record.epoch == 0) return STATUS_UNAVAILABLE;
     if (epoch == replica->record.epoch) return STATUS_OK;
     if (epoch < replica->record.epoch && PLANT(stale_epoch_accepted)) return STATUS_OK;
     return STATUS_STALE_EPOCH;

@@ -50,6 +50,7 @@ static void finish(struct change *change)
         list_remove(&change->link);
     }
     shard->changes_open--;
+    replica->changes--;
     change->done(change);
 }
 
@@ -176,7 +177,7 @@ static enum status judge_import(const struct shard *shard, const struct change *
 
 static enum status judge_call(struct shard *shard, struct change *change)
 {
-    enum status status = shard_admit(shard, change->record.range, change->epoch, &change->replica);
+    enum status status = shard_admit(shard, change->record.range, change->epoch, REPLICA_WRITES, &change->replica);
     if (status != STATUS_OK) return status;
     struct replica *replica = change->replica;
     if (!replica_owns(replica, change->record.partition)) return STATUS_BAD_REQUEST;
@@ -212,6 +213,7 @@ enum status change_start(struct shard *shard, struct change *change)
     if (status == STATUS_STALE_EPOCH) shard->counters.stale++;
     if (status != STATUS_OK) return status;
     shard->changes_open++;
+    change->replica->changes++;
     shard->counters.writes++;
     return STATUS_OK;
 }

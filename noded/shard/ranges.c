@@ -31,12 +31,25 @@ static void adopted(struct wal_waiter *waiter)
     shard_told(shard, position.sequence);
 }
 
-/* Appends the record that would make the replica's own record this one, and takes it over in the same step. */
-static enum status try_adopt(struct shard *shard, struct replica *replica, const struct view_range *record)
+static void take_state(struct replica *replica, const struct replica *next)
 {
+    replica->record = next->record;
+    replica->self = next->self;
+    replica->lapsed = next->lapsed;
+    replica->state_lost = next->state_lost;
+    replica->cleared_at = next->cleared_at;
+    if (next->copied.partition.data != replica->copied.partition.data)
+        copy_position_assign(&replica->copied, &next->copied);
+    else
+        replica->copied = next->copied;
+    replica_judge_health(replica);
+}
+
+enum status shard_change_state(struct shard *shard, struct replica *replica, const struct replica *next)
+{
+    if (replica->clearing) return STATUS_BUSY;
     struct adoption *adoption = mem_zalloc(sizeof *adoption);
-    struct replica next = {.record = *record, .lapsed = replica->lapsed};
-    replica_state_encode(&next, &adoption->state);
+    replica_state_encode(next, &adoption->state);
     adoption->waiter.done = adopted;
     list_init(&adoption->waiter.link);
     adoption->shard = shard;
@@ -52,11 +65,50 @@ static enum status try_adopt(struct shard *shard, struct replica *replica, const
         return status;
     }
     shard->changes_open++;
-    shard->counters.adoptions++;
-    replica->record = *record;
+    take_state(replica, next);
     replica->state_sequence = adoption->waiter.sequence;
+    gate_open(&shard->lapsed);
+    return STATUS_OK;
+}
+
+/* A record by which this replica lapsed and was rebuilt, while it knows nothing of it: this is an older disk. */
+static bool is_outdated(const struct replica *replica, const struct view_range *record)
+{
+    unsigned place = view_range_place(record, replica->self);
+    return place < record->replicas_count && !view_range_is_lapsed(record, place) &&
+           record->lapsed_at[place] > replica->cleared_at;
+}
+
+static enum status try_adopt(struct shard *shard, struct replica *replica, const struct view_range *record)
+{
+    struct replica next = *replica;
+    next.record = *record;
+    if (shard->next_node.value) next.self = shard->next_node;
+    if (replica->state_lost) {
+        /* Nobody knows what was acknowledged here up to this epoch: no lapse up to it covers the loss. */
+        next.cleared_at = record->epoch;
+        next.lapsed = true;
+        next.state_lost = false;
+    } else if (is_outdated(&next, record)) {
+        next.lapsed = true;
+    }
+    bool lapses = next.lapsed && !replica->lapsed;
+    enum replica_health before = replica->health;
+    enum status status = shard_change_state(shard, replica, &next);
+    if (status != STATUS_OK) return status;
+    shard->counters.adoptions++;
     LOG(reactor_log(shard->reactor), DEBUG, "range.adopt", "range=%016llx epoch=%llu",
         (unsigned long long)record->id.value, (unsigned long long)record->epoch);
+    if (lapses) {
+        shard->counters.lapses++;
+        LOG(reactor_log(shard->reactor), ERROR, "range.lapsed", "range=%016llx why=\"its files are outdated\"",
+            (unsigned long long)record->id.value);
+    }
+    if (before == REPLICA_REBUILDING && replica->health == REPLICA_WHOLE) {
+        shard->counters.rebuilt++;
+        LOG(reactor_log(shard->reactor), INFO, "range.rebuilt", "range=%016llx epoch=%llu",
+            (unsigned long long)record->id.value, (unsigned long long)record->epoch);
+    }
     return STATUS_OK;
 }
 
@@ -108,6 +160,15 @@ void shard_use_view(struct shard *shard, struct shared_view *view, struct node_i
     gate_open(&shard->wake);
 }
 
+/* A state of an older version does not say which node this is. */
+static void know_self(struct shard *shard, struct replica *replica)
+{
+    if (replica->self.value == shard->next_node.value) return;
+    replica->self = shard->next_node;
+    replica_judge_health(replica);
+    gate_open(&shard->lapsed);
+}
+
 static void take_over(struct shard *shard, const struct view *view)
 {
     uint64_t last = 0;
@@ -115,6 +176,7 @@ static void take_over(struct shard *shard, const struct view *view)
         const struct view_range *range = &view->ranges[i];
         struct replica *replica;
         enum status status = begin_adopting(shard, range, &replica);
+        if (status == STATUS_OK) know_self(shard, replica);
         if (status == STATUS_OK && replica->state_sequence > last) last = replica->state_sequence;
         if (status == STATUS_OK || status == STATUS_NOT_OWNER) continue;
         LOG(reactor_log(shard->reactor), ERROR, "range.unadopted", "range=%016llx epoch=%llu status=%s",

@@ -3,7 +3,7 @@
  *
  * Damage is never passed over: a replica that may have lost something is marked lapsed, durably, before anything is
  * done that would make the loss invisible. But a disk that fails a read may give the bytes a moment later, and a lapse
- * is for ever: so what looks damaged is read again, for PATIENCE_MS of a start in all.
+ * costs a rebuild: so what looks damaged is read again, for PATIENCE_MS of a start in all.
  */
 #include <stdio.h>
 
@@ -13,7 +13,7 @@
 #include "noded/shard/shard.h"
 
 enum {
-    PATIENCE_MS = 20000,
+    PATIENCE_MS = 6000,
     PAUSE_MS = 500,
     LOG_SEGMENT_SHARE = 16, /* of the shard's memory */
     LOG_SEGMENT_BYTES_MIN = 1 << 20,
@@ -52,6 +52,12 @@ static bool reads_again(struct shard *shard, enum status status, const char *wha
     return true;
 }
 
+static void lose_state(struct replica *replica)
+{
+    replica->lapsed = true;
+    replica->state_lost = true;
+}
+
 static struct lsm *open_tree(struct shard *shard, struct replica *replica)
 {
     struct lsm *lsm;
@@ -63,7 +69,8 @@ static struct lsm *open_tree(struct shard *shard, struct replica *replica)
     if (status == STATUS_CORRUPT) {
         LOG(reactor_log(shard->reactor), ERROR, "range.lapsed", "range=%016llx why=\"its files are damaged\"",
             (unsigned long long)range);
-        replica->lapsed = true;
+        lose_state(replica);
+        shard->counters.lapses++;
         status = lsm_quarantine(shard->store, range);
         if (status == STATUS_OK) status = lsm_open(shard->store, range, &lsm);
     }
@@ -85,12 +92,15 @@ enum status shard_make_replica(struct shard *shard, struct range_id range, struc
         list_init(&replica->pending);
         replica->lsm = open_tree(shard, replica);
         struct bytes state = lsm_state(replica->lsm);
-        if (state.size == 0 && map_get(&shard->quarantined, range.value)) replica->lapsed = true;
+        bool quarantined = map_get(&shard->quarantined, range.value);
+        if (state.size == 0 && quarantined) lose_state(replica);
         if (state.size > 0 && replica_state_take(replica, state) != STATUS_OK) {
             LOG(reactor_log(shard->reactor), ERROR, "range.lapsed", "range=%016llx why=\"its state is unreadable\"",
                 (unsigned long long)range.value);
-            replica->lapsed = true;
+            lose_state(replica);
         }
+        if (replica->lapsed && quarantined) lose_state(replica); /* what the state says may be from the log alone */
+        replica_judge_health(replica);
         map_put(&shard->replicas, range.value, replica);
         shard->making = false;
         gate_open(&shard->made);
@@ -180,6 +190,8 @@ static void lapse(struct shard *shard, uint8_t log, uint64_t lost_first, uint64_
         LOG(reactor_log(shard->reactor), ERROR, "range.lapsed", "range=%016llx why=\"its log is damaged\"",
             (unsigned long long)replica->id.value);
         replica->lapsed = true;
+        replica_judge_health(replica);
+        shard->counters.lapses++;
         buffer_clear(&state);
         replica_state_encode(replica, &state);
         struct lsm_position position = {log, lost_first > 1 ? lost_first - 1 : 1};

@@ -32,6 +32,7 @@ struct shard *shard_create(const struct shard_options *options)
     gate_init(&shard->wake);
     gate_init(&shard->settled);
     gate_init(&shard->made);
+    gate_init(&shard->lapsed);
     list_init(&shard->ready);
     struct lsm_store_options store = {.reactor = options->reactor,
         .cluster = options->cluster,
@@ -50,6 +51,7 @@ void shard_destroy(struct shard *shard)
     size_t position = 0;
     for (struct replica *replica; (replica = map_next(&shard->replicas, &position, NULL));) {
         CHECK(!replica->lsm && list_is_empty(&replica->pending));
+        copy_position_free(&replica->copied);
         mem_free(replica);
     }
     map_free(&shard->replicas);
@@ -76,6 +78,7 @@ void shard_start(struct shard *shard)
     shard->started = true;
     lsm_store_start(shard->store);
     shard->fibers = 2;
+    gate_open(&shard->lapsed);
     fiber_start(shard->reactor, "shard.view", shard_follow_view, shard);
     fiber_start(shard->reactor, "shard.log", shard_keep_log, shard);
 }
@@ -108,12 +111,13 @@ struct replica *shard_replica(const struct shard *shard, struct range_id range)
     return map_get(&shard->replicas, range.value);
 }
 
-enum status shard_admit(struct shard *shard, struct range_id range, uint64_t epoch, struct replica **out)
+enum status shard_admit(
+    struct shard *shard, struct range_id range, uint64_t epoch, enum replica_call call, struct replica **out)
 {
     struct replica *replica = shard_replica(shard, range);
     if (!replica) return shard->view ? STATUS_NOT_OWNER : STATUS_UNAVAILABLE;
     *out = replica;
-    return replica_admit(replica, epoch);
+    return replica_admit(replica, epoch, call);
 }
 
 bool shard_is_settled(const struct shard *shard, const struct replica *replica)

@@ -41,6 +41,7 @@ struct shard_counters {
     uint64_t orders_waited;        /* changes that waited behind such a one */
     uint64_t busy, stale, damaged; /* refused: overload, epochs; local faults met */
     uint64_t adoptions, forced_flushes;
+    uint64_t lapses, rebuilt, copied_bytes; /* replicas that lapsed, that are whole again; what was fetched for them */
 };
 
 struct shard {
@@ -59,6 +60,7 @@ struct shard {
     struct gate wake;    /* for the background fibers, and for who waits for their end */
     struct gate settled; /* told rose */
     struct gate made;    /* a replica was made */
+    struct gate lapsed;  /* the health of a replica changed */
     bool making;
     struct map quarantined; /* ranges of which something lies in quarantine/ */
     uint64_t patience_ns;   /* left at the start for reads that fail, see recovery.c */
@@ -98,9 +100,10 @@ void shard_stop(struct shard *shard);
 
 /* NULL: the shard has no replica of the range. */
 struct replica *shard_replica(const struct shard *shard, struct range_id range);
-/* Of the range that a call names, for a read: as replica_admit; NOT_OWNER or UNAVAILABLE when there is none. out is set
-   on STALE_EPOCH too. */
-enum status shard_admit(struct shard *shard, struct range_id range, uint64_t epoch, struct replica **out) MUST_CHECK;
+/* Of the range that a call names: as replica_admit; NOT_OWNER or UNAVAILABLE when there is none. out is set on
+   STALE_EPOCH too. */
+enum status shard_admit(struct shard *shard, struct range_id range, uint64_t epoch, enum replica_call call,
+    struct replica **out) MUST_CHECK;
 /* What was adopted last is durable, so reads may be served at its epoch. */
 bool shard_is_settled(const struct shard *shard, const struct replica *replica);
 /* (fiber) Returns when it is. */
@@ -115,7 +118,24 @@ void shard_adopt_soon(struct shard *shard, const struct view_range *record);
    is not for this node and shard; NO_SPACE, UNAVAILABLE. out is the replica. */
 enum status shard_adopt(struct shard *shard, const struct view_range *record, struct replica **out) MUST_CHECK;
 
+/* ---- Lapse and rebuild (docs/protocols/rebuild.md); all (fiber) ---- */
+
+/* Returns when everything that stands in the log before the replica's newest record is applied. */
+void shard_drain(struct shard *shard, const struct replica *replica);
+/* Marks every replica as lapsed, durably: the data directory is not what it was taken for. UNAVAILABLE: stopping. */
+enum status shard_lapse_all(struct shard *shard) MUST_CHECK;
+/* Drops all rows of a DOOMED replica: it is REBUILDING then. NO_SPACE, IO: it is DOOMED still. */
+enum status shard_clear(struct shard *shard, struct replica *replica) MUST_CHECK;
+/* Makes durable how far a REBUILDING replica has come; whatever was applied before stands before it in the log.
+   UNAVAILABLE, NO_SPACE. */
+enum status shard_note_copied(
+    struct shard *shard, struct replica *replica, const struct copy_position *copied) MUST_CHECK;
+
 /* ---- Inside noded/shard ---- */
+
+/* Appends a STATE record that makes the replica's state this one, and takes it over in the same step. As wal_append.
+   next is a changed copy of *replica; its position may be another one. */
+enum status shard_change_state(struct shard *shard, struct replica *replica, const struct replica *next) MUST_CHECK;
 
 /* (fiber) The replica of a range, its tree opened or made. NO_SPACE. */
 enum status shard_make_replica(struct shard *shard, struct range_id range, struct replica **out) MUST_CHECK;

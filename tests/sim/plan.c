@@ -34,6 +34,7 @@ static const struct shape shapes[FAULT_KINDS] = {
     [FAULT_NET_QUEUE] = {"net-queue", 200000, 2, 2000, 15000, 100, 10000},
     [FAULT_DISK_READ] = {"disk-read", 200000, 2, 500, 8000, 100, 10000},
     [FAULT_DISK_FLIP] = {"disk-flip", 200000, 2, 500, 8000, 100, 10000},
+    [FAULT_DISK_ROT] = {"disk-rot", 450000, 6, 50, 3000, 0, INT32_MAX},
     [FAULT_DISK_SYNC] = {"disk-sync", 200000, 1, 500, 3000, 1000, 50000},
     [FAULT_DISK_WRITE] = {"disk-write", 200000, 1, 500, 3000, 1000, 50000},
     [FAULT_DISK_SLOW] = {"disk-slow", 300000, 3, 500, 10000, 5, 300},
@@ -98,8 +99,7 @@ static void draw_target(struct plan_event *event, struct prng *prng, const struc
         break;
     case FAULT_DISK_READ:
     case FAULT_DISK_FLIP:
-        event->target = hosts->controllers + hosts->bad_node;
-        break;
+    case FAULT_DISK_ROT:
     case FAULT_DISK_WRITE:
     case FAULT_DISK_FULL:
     case FAULT_FLUSH:

@@ -37,8 +37,9 @@ enum fault_kind {
     FAULT_NET_SPIKE,
     FAULT_NET_RESET,
     FAULT_NET_QUEUE,
-    FAULT_DISK_READ,  /* one disk: EIO on reads, ppm */
+    FAULT_DISK_READ,  /* one disk: EIO on reads, ppm; this and the next two may cost replicas: see cluster/faults.c */
     FAULT_DISK_FLIP,  /* bit flips on reads, ppm */
+    FAULT_DISK_ROT,   /* a node is killed, and a few bits of its files are others when it comes back after the length */
     FAULT_DISK_SYNC,  /* a sync fails, ppm */
     FAULT_DISK_WRITE, /* a write fails, ppm */
     FAULT_DISK_SLOW,  /* times the argument */
@@ -74,7 +75,6 @@ struct plan {
 /* Hosts as the cluster numbers them: controllers, nodes, routers, clients. */
 struct plan_hosts {
     uint32_t controllers, nodes, routers, clients;
-    uint32_t bad_node; /* the one whose disk fails in ways that may cost it replicas, so that a quorum never does */
 };
 static inline uint32_t plan_daemons(const struct plan_hosts *hosts)
 {

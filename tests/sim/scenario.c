@@ -8,7 +8,6 @@ static void draw_hosts(struct scenario *scenario, struct prng *prng)
     hosts->controllers = prng_chance(prng, 200000) ? 1 : 3;
     hosts->nodes = (uint32_t)prng_between(prng, 3, 5);
     hosts->routers = (uint32_t)prng_between(prng, 1, 3);
-    hosts->bad_node = (uint32_t)prng_below(prng, hosts->nodes);
     for (uint32_t i = 0; i < hosts->nodes; i++)
         scenario->shards[i] = (uint32_t)prng_between(prng, 1, 3);
     for (uint32_t i = 0; i < hosts->routers; i++)

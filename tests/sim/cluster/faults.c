@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "noded/api/sight.h"
+#include "tests/sim/cluster/rot.h"
+
 static const uint64_t STOP_NS = CLUSTER_STOP_MS * WORLD_MS;
 
 /* Death and comeback. */
@@ -162,6 +165,10 @@ static void fault_of_daemon(struct cluster *cluster, const struct plan_event *pl
     if (plan->kind == FAULT_CLOCK_STEP) process_clock_offset(daemon->process, plan->argument);
     if (plan->kind == FAULT_KILL || plan->kind == FAULT_POWER || plan->kind == FAULT_STOP)
         end_process(cluster, plan->target, plan->kind, plan->length_ns);
+    if (plan->kind == FAULT_DISK_ROT) {
+        end_process(cluster, plan->target, FAULT_KILL, plan->length_ns);
+        rot_files(cluster->watch, daemon, plan->target, (uint64_t)plan->argument);
+    }
 }
 
 /* A disk that is far behind when the power goes. */
@@ -216,6 +223,44 @@ static void elections(struct cluster *cluster, const struct plan_event *plan, bo
     }
 }
 
+struct health_look {
+    const struct daemon *daemon;
+    bool whole;
+};
+
+static void look_at_health(struct env *env, void *argument)
+{
+    (void)env;
+    struct health_look *look = argument;
+    struct noded_sight sight;
+    look->whole = noded_sight(daemon_instance(look->daemon), &sight) && sight.lapsed == 0;
+}
+
+/* It serves, and no replica of it has lapsed. */
+static bool node_is_whole(const struct daemon *daemon)
+{
+    struct health_look look = {.daemon = daemon};
+    return daemon_instance(daemon) && process_call(daemon->process, look_at_health, &look) && look.whole;
+}
+
+static bool may_lose_replicas(const struct daemon *daemon)
+{
+    const struct sim_disk_faults *disk = sim_disk_faults(daemon->disk);
+    return disk->read_error_ppm || disk->read_flip_ppm;
+}
+
+/* What costs a node replicas may hit any node, but only while all others are whole and stay so: a range whose replicas
+   lapse on two nodes at a time may have lost what was acknowledged. */
+static bool others_are_whole(struct cluster *cluster, uint32_t target)
+{
+    for (uint32_t i = 0; i < cluster->daemons_count; i++) {
+        const struct daemon *daemon = &cluster->daemons[i];
+        if (daemon->kind != &KIND_NODED || i == target) continue;
+        if (may_lose_replicas(daemon) || !node_is_whole(daemon)) return false;
+    }
+    return true;
+}
+
 static void fault_happens(struct cluster *cluster, const struct plan_event *plan, bool on)
 {
     world_trace(
@@ -250,6 +295,8 @@ static void fault_event(struct world_event *event)
         fault_happens(fault->cluster, fault->plan, false);
         return;
     }
+    bool costs = fault->plan->kind >= FAULT_DISK_READ && fault->plan->kind <= FAULT_DISK_ROT;
+    if (costs && !others_are_whole(fault->cluster, fault->plan->target)) return;
     fault->begun = true;
     fault_happens(fault->cluster, fault->plan, true);
     world_event_in(event, fault->plan->length_ns);
@@ -302,8 +349,8 @@ void cluster_faults_init(struct cluster *cluster)
 
 void cluster_faults_begin(struct cluster *cluster)
 {
-    uint64_t disks = 1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_SYNC |
-                     1ull << FAULT_DISK_WRITE | 1ull << FAULT_DISK_FULL;
+    uint64_t disks = 1ull << FAULT_DISK_READ | 1ull << FAULT_DISK_FLIP | 1ull << FAULT_DISK_ROT |
+                     1ull << FAULT_DISK_SYNC | 1ull << FAULT_DISK_WRITE | 1ull << FAULT_DISK_FULL;
     cluster->deaths_allowed = cluster->scenario->plan.kinds & disks;
     for (uint32_t i = 0; i < cluster->scenario->plan.events_count; i++) {
         struct fault *fault = &cluster->faults[i];

@@ -15,6 +15,7 @@ enum { PATH_BYTES = 128 };
 /* What the synced manifest of a range says; kept until there is another one. */
 struct range_files {
     uint64_t number; /* 0: no manifest */
+    bool rotten;     /* it is none any more, and another one of its number may follow */
     uint32_t count;
     struct range_file {
         uint64_t id, bytes;
@@ -25,6 +26,7 @@ struct files {
     struct world *world;
     struct daemon *node;
     struct map ranges; /* struct range_files */
+    struct map rotten; /* manifests that were damaged at rest */
 };
 
 struct files *files_create(struct world *world, struct daemon *node)
@@ -48,6 +50,7 @@ static void forget(struct files *files)
 void files_destroy(struct files *files)
 {
     forget(files);
+    map_free(&files->rotten);
     mem_free(files);
 }
 
@@ -87,6 +90,11 @@ static void directory_of(uint64_t range, char out[PATH_BYTES])
     snprintf(out, PATH_BYTES, "ranges/%016" PRIx64, range);
 }
 
+static uint64_t manifest_key(uint64_t range, uint64_t number)
+{
+    return range << 32 | number;
+}
+
 static void read_manifest(struct files *files, uint64_t id, struct range_files *range, uint64_t number)
 {
     char path[PATH_BYTES], directory[PATH_BYTES / 2], why[MANIFEST_WHY_BYTES];
@@ -99,8 +107,10 @@ static void read_manifest(struct files *files, uint64_t id, struct range_files *
     *range = (struct range_files){.number = number};
     bool read = sim_disk_durable_contents(files->node->disk, path, &bytes);
     if (!read || manifest_decode(buffer_bytes(&bytes), NULL, &arena, &manifest, why) != STATUS_OK) {
-        world_fail(
-            files->world, "I13", "%s: the synced %s is no manifest: %s", files->node->name, path, read ? why : "gone");
+        range->rotten = map_get(&files->rotten, manifest_key(id, number));
+        if (!read || !range->rotten)
+            world_fail(files->world, "I13", "%s: the synced %s is no manifest: %s", files->node->name, path,
+                read ? why : "gone");
     } else {
         range->files = mem_alloc((manifest.files_count + 1) * sizeof *range->files);
         for (uint32_t i = 0; i < manifest.files_count; i++)
@@ -124,7 +134,7 @@ static const struct range_files *range_of(struct files *files, uint64_t id, cons
         range = sim_alloc(sizeof *range);
         map_put(&files->ranges, id, range);
     }
-    if (range->number == number) return range;
+    if (range->number == number && !range->rotten) return range;
     if (number) {
         read_manifest(files, id, range, number);
     } else {
@@ -139,6 +149,14 @@ static bool names(const struct range_files *range, uint64_t file)
     for (uint32_t i = 0; i < range->count; i++)
         if (range->files[i].id == file) return true;
     return false;
+}
+
+void files_rot(struct files *files, const char *path)
+{
+    char *end;
+    if (strncmp(path, "ranges/", 7) != 0) return;
+    uint64_t id = strtoull(path + 7, &end, 16), number;
+    if (*end == '/' && manifest_name_parse(end + 1, &number)) map_put(&files->rotten, manifest_key(id, number), files);
 }
 
 /* ---- judging ---- */

@@ -15,6 +15,8 @@ void files_destroy(struct files *files);
 void files_reboot(struct files *files);
 /* The name of a file is about to go from what reads see. */
 void files_unlinking(struct files *files, const char *path);
+/* The file was damaged at rest: a manifest may be none any more. */
+void files_rot(struct files *files, const char *path);
 /* Looks at all ranges as a power cut would leave them. */
 void files_judge(struct files *files);
 /* Looks at what the running node reads from. */

@@ -206,6 +206,11 @@ static void disk_unlinking(void *context, const char *path)
     if (files) files_unlinking(files, path);
 }
 
+void watch_file_rots(struct watch *watch, uint32_t daemon, const char *path)
+{
+    if (watch->files[daemon]) files_rot(watch->files[daemon], path);
+}
+
 void watch_daemon_starts(struct watch *watch, uint32_t daemon)
 {
     if (watch->files[daemon]) files_reboot(watch->files[daemon]);

@@ -22,6 +22,8 @@ struct watch *watch_create(struct world *world, struct sim_net *net, struct daem
 void watch_destroy(struct watch *watch);
 /* The daemon is about to start. */
 void watch_daemon_starts(struct watch *watch, uint32_t daemon);
+/* A file of the daemon was damaged at rest. */
+void watch_file_rots(struct watch *watch, uint32_t daemon, const char *path);
 /* All faults are long over. */
 void watch_calm(struct watch *watch);
 /* Users have stopped: what was under way ends now. */

@@ -266,7 +266,7 @@ static void reads_outside(struct reactor *reactor, void *argument)
     cr_assert_not(lsm_first_unflushed(trial.lsm, 0, &first));
     cr_assert(lsm_is_flushed(trial.lsm, (struct lsm_position){0, 1}));
     cr_assert_not(lsm_is_flushed(trial.lsm, (struct lsm_position){0, 2}));
-    CHECK(lsm_clear(trial.lsm, bytes_text("lapsed")) == STATUS_OK);
+    CHECK(lsm_clear(trial.lsm, bytes_text("lapsed"), (struct lsm_position){0, 0}) == STATUS_OK);
     cr_assert_eq(lsm_newest(trial.lsm, trial.key), 0);
     cr_assert(bytes_equal(lsm_state(trial.lsm), bytes_text("lapsed")));
     lsm_close(trial.lsm);

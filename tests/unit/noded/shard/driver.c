@@ -570,7 +570,7 @@ static enum status read_all(
     struct replica *replica;
     struct shard *shard = driver_shard(run, channel);
     spec->partition = driver_partition(run, channel);
-    enum status status = shard_admit(shard, driver_range(run, channel), run->driver->epoch, &replica);
+    enum status status = shard_admit(shard, driver_range(run, channel), run->driver->epoch, REPLICA_READS, &replica);
     if (status != STATUS_OK) return status;
     shard_settle(shard, replica);
     reading_begin(reading, replica, run->reactor, spec);

@@ -318,7 +318,7 @@ static void is_lapsed(struct reactor *reactor, void *argument)
     struct driver_run *run = driver_start(driver, reactor);
     struct replica *replica;
     EXPECT(create(run, reactor, 30, 1, 0) == STATUS_UNAVAILABLE);
-    EXPECT(shard_admit(driver_shard(run, 0), driver_range(run, 0), 1, &replica) == STATUS_UNAVAILABLE);
+    EXPECT(shard_admit(driver_shard(run, 0), driver_range(run, 0), 1, REPLICA_READS, &replica) == STATUS_UNAVAILABLE);
     driver_stop(run);
 }
 
