@@ -347,10 +347,9 @@ static void prepare_watch(struct uring_backend *backend, struct watch_slot *slot
 /* True when all wishes are in the submission queue. */
 static bool prepare_watches(struct uring_backend *backend)
 {
-    struct list *node;
-    while (!list_is_empty(&backend->asking)) {
-        if (io_uring_sq_space_left(&backend->ring) <= SLOTS_MAX + 1) return false;
-        node = list_pop_front(&backend->asking);
+    while (io_uring_sq_space_left(&backend->ring) > SLOTS_MAX + 1) {
+        struct list *node = list_pop_front(&backend->asking);
+        if (node == NULL) return true;
         struct watch_slot *slot = CONTAINER_OF(node, struct watch_slot, link);
         if (slot->watch == NULL && slot->asked == 0) {
             slot_free(slot);
@@ -359,7 +358,7 @@ static bool prepare_watches(struct uring_backend *backend)
         list_push_back(&backend->told, &slot->link);
         prepare_watch(backend, slot);
     }
-    return true;
+    return list_is_empty(&backend->asking);
 }
 
 static void ask_for(struct uring_backend *backend, struct watch_slot *slot)
