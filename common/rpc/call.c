@@ -234,7 +234,7 @@ static uint32_t budget_left_us(const struct rpc_talk *talk, const struct rpc_cal
 
 bool rpc_calls_depart(struct rpc_talk *talk)
 {
-    struct rpc_lane_frame *frame = rpc_lane_first(&talk->calls);
+    struct link_buffer *frame = rpc_lane_first(&talk->calls);
     if (!frame) return false;
     uint32_t allowed = talk->granted - talk->opened;
     if (allowed == 0) {
@@ -243,10 +243,10 @@ bool rpc_calls_depart(struct rpc_talk *talk)
         return false;
     }
     talk->grants_stalled = false;
-    uint8_t *data = frame->buffer->data, *rest = data + frame->buffer->size;
+    uint8_t *data = frame->data, *rest = data + frame->size;
     uint32_t kept = FRAME_HEADER_BYTES;
     uint16_t count = 0;
-    struct reader reader = frame_entries(bytes_of(data, frame->buffer->size));
+    struct reader reader = frame_entries(bytes_of(data, frame->size));
     for (;;) {
         uint8_t *at = data + (reader.at - data);
         struct frame_entry entry;

@@ -13,15 +13,9 @@
 #include "common/base/list.h"
 #include "common/runtime/net.h"
 
-struct rpc_lane_frame {
-    struct list link;
-    struct link_buffer *buffer; /* room for the header, then whole entries */
-    uint16_t count;
-};
-
 struct rpc_lane {
     struct net *net;
-    struct list frames;   /* oldest first */
+    struct list frames;   /* by link, oldest first; each has room for the header, then count whole entries */
     uint64_t bytes;       /* of all frames */
     uint32_t close_bytes; /* a frame that would grow above it is closed, single entries excepted */
     uint32_t usual_bytes; /* capacity to begin a frame with */
@@ -37,12 +31,12 @@ static inline bool rpc_lane_is_empty(const struct rpc_lane *lane)
 /* Room for one entry of exactly this many bytes, which the caller writes at once. */
 uint8_t *rpc_lane_append(struct rpc_lane *lane, uint32_t entry_bytes);
 /* NULL when empty. */
-struct rpc_lane_frame *rpc_lane_first(const struct rpc_lane *lane);
-/* Removes the first frame and hands out its buffer; count may be NULL. */
-struct link_buffer *rpc_lane_take(struct rpc_lane *lane, uint16_t *count);
+struct link_buffer *rpc_lane_first(const struct rpc_lane *lane);
+/* Removes the first frame and hands it out. */
+struct link_buffer *rpc_lane_take(struct rpc_lane *lane);
 /* Shortens a frame to kept_bytes with kept_count entries. The entries from rest_at on, if any, become a frame of their
    own behind it. */
-void rpc_lane_cut(struct rpc_lane *lane, struct rpc_lane_frame *frame, uint32_t kept_bytes, uint16_t kept_count,
-    const uint8_t *rest_at);
+void rpc_lane_cut(
+    struct rpc_lane *lane, struct link_buffer *frame, uint32_t kept_bytes, uint16_t kept_count, const uint8_t *rest_at);
 
 #endif

@@ -8,38 +8,27 @@
 /* Pooled requests keep a chunk of their arenas: a small one, or beyond POOL_LARGE_MAX none. */
 enum { POOL_MAX = 2048, POOL_LARGE_MAX = 128, POOL_CHUNK_BYTES = 4096 };
 
-/* A received frame, kept while a request points into it. */
-struct rpc_held {
-    struct net *net;
-    struct link_buffer *buffer;
-    uint32_t references;
-};
-
 /* A request with what its handler need not see. */
 struct serving {
     struct rpc_request request;
     struct list link; /* talk->requests (cancelled ones at the end), or the pool */
     struct rpc_talk *talk;
-    struct rpc_held *held;
+    struct link_buffer *held; /* the frame that its body is in; NULL: let go */
     uint64_t id;
     uint64_t reply_to;
     bool reclaimed;    /* its slot was given back, or answered for a plain client */
     struct timer late; /* plain clients get an answer in any case */
 };
 
-struct rpc_held *rpc_held_create(struct net *net, struct link_buffer *buffer)
+void rpc_frame_hold(struct link_buffer *frame)
 {
-    struct rpc_held *held = mem_alloc(sizeof *held);
-    *held = (struct rpc_held){.net = net, .buffer = buffer, .references = 1};
-    return held;
+    frame->count = 1;
 }
 
-void rpc_held_release(struct rpc_held *held)
+void rpc_frame_release(struct net *net, struct link_buffer *frame)
 {
-    CHECK(held->references > 0);
-    if (--held->references > 0) return;
-    link_buffer_free(held->net, held->buffer);
-    mem_free(held);
+    CHECK(frame->count > 0);
+    if (--frame->count == 0) link_buffer_free(net, frame);
 }
 
 /* ---- requests ---- */
@@ -58,7 +47,7 @@ static struct serving *serving_take(struct rpc *rpc)
 
 static void serving_give(struct rpc *rpc, struct serving *serving)
 {
-    if (serving->held) rpc_held_release(serving->held);
+    if (serving->held) rpc_frame_release(serving->talk->net, serving->held);
     serving->held = NULL;
     if (rpc->free_requests_count == POOL_MAX) {
         arena_free(&serving->request.arena);
@@ -124,7 +113,7 @@ void rpc_request_drop_body(struct rpc_request *request)
 {
     struct serving *serving = CONTAINER_OF(request, struct serving, request);
     request->body = bytes_of(NULL, 0);
-    if (serving->held) rpc_held_release(serving->held);
+    if (serving->held) rpc_frame_release(serving->talk->net, serving->held);
     serving->held = NULL;
 }
 
@@ -170,7 +159,8 @@ static void send_plain(struct rpc_talk *talk, uint64_t reply_to)
         buffer = link_buffer_create(talk->net, FRAME_HEADER_BYTES);
         buffer->size = FRAME_HEADER_BYTES;
     } else {
-        buffer = rpc_lane_take(&talk->answers, &count);
+        buffer = rpc_lane_take(&talk->answers);
+        count = (uint16_t)buffer->count;
     }
     CHECK(rpc_lane_is_empty(&talk->answers));
     buffer->reply_to = reply_to;
@@ -212,7 +202,7 @@ void rpc_answer(struct rpc_request *request, enum status status, const struct rp
 /* ---- taking calls ---- */
 
 static struct serving *open_request(
-    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct link_buffer *held)
 {
     struct rpc *rpc = talk->rpc;
     struct serving *serving = serving_take(rpc);
@@ -235,7 +225,7 @@ static struct serving *open_request(
     serving->talk = talk;
     serving->id = entry->id;
     serving->held = held;
-    held->references++;
+    held->count++;
     list_push_front(&talk->requests, &serving->link);
     talk->requests_open++;
     talk->requests_kept++;
@@ -259,7 +249,7 @@ static const struct rpc_handler *find_handler(
 }
 
 bool rpc_serve_call(
-    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct link_buffer *held)
 {
     talk->opened_peer++;
     if ((int32_t)(talk->opened_peer - talk->granted_peer) > 0 || talk->goodbye_received) return false;
@@ -294,10 +284,10 @@ static void on_late(struct timer *timer)
 }
 
 bool rpc_serve_plain(
-    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct link_buffer *held)
 {
     talk->rpc->counters.requests_plain++;
-    uint64_t reply_to = held->buffer->reply_to;
+    uint64_t reply_to = held->reply_to;
     if (header->count > 1) return false;
     if (header->count == 0) {
         send_plain(talk, reply_to);

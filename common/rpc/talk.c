@@ -118,7 +118,7 @@ static void send_empty(struct rpc_talk *talk, uint8_t flags)
 
 static bool window_has_room(struct rpc_talk *talk, const struct rpc_lane *lane)
 {
-    if (rpc_window_may_send(&talk->window, rpc_lane_first(lane)->buffer->size)) {
+    if (rpc_window_may_send(&talk->window, rpc_lane_first(lane)->size)) {
         talk->window_stalled = false;
         return true;
     }
@@ -130,9 +130,8 @@ static bool window_has_room(struct rpc_talk *talk, const struct rpc_lane *lane)
 static void flush_answers(struct rpc_talk *talk)
 {
     while (!rpc_lane_is_empty(&talk->answers) && window_has_room(talk, &talk->answers)) {
-        uint16_t count;
-        struct link_buffer *buffer = rpc_lane_take(&talk->answers, &count);
-        send_frame(talk, buffer, count, 0);
+        struct link_buffer *buffer = rpc_lane_take(&talk->answers);
+        send_frame(talk, buffer, (uint16_t)buffer->count, 0);
     }
 }
 
@@ -140,10 +139,9 @@ static void flush_calls(struct rpc_talk *talk)
 {
     while (!rpc_lane_is_empty(&talk->calls) && window_has_room(talk, &talk->calls)) {
         if (!rpc_calls_depart(talk)) break;
-        uint16_t count;
-        struct link_buffer *buffer = rpc_lane_take(&talk->calls, &count);
-        if (count > 0)
-            send_frame(talk, buffer, count, 0);
+        struct link_buffer *buffer = rpc_lane_take(&talk->calls);
+        if (buffer->count > 0)
+            send_frame(talk, buffer, (uint16_t)buffer->count, 0);
         else
             link_buffer_free(talk->net, buffer);
     }
@@ -396,7 +394,7 @@ static void take_goodbye(struct rpc_talk *talk)
 }
 
 static void take_entries(
-    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct link_buffer *held)
 {
     struct reader reader = frame_entries(frame);
     struct frame_entry entry;
@@ -437,7 +435,7 @@ static void announce(struct rpc_talk *talk)
 
 /* A frame of a conversation that had its HELLO, or is it. */
 static void take_counted(
-    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct link_buffer *held)
 {
     enum rpc_window_verdict verdict = rpc_window_receive(&talk->window, header, (uint32_t)frame.size);
     if (verdict != RPC_WINDOW_FINE) {
@@ -462,7 +460,7 @@ static void take_counted(
 }
 
 static void take_plain(
-    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held)
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct link_buffer *held)
 {
     bool welcome = talk->listener && talk->kind == RPC_CLIENT;
     if (talk->state == RPC_TALK_HELLO && welcome) {
@@ -496,16 +494,16 @@ void rpc_talk_frame(struct rpc_talk *talk, struct link_buffer *buffer)
         rpc->counters.empties_received++;
     rpc->counters.bytes_received += frame.size;
     talk->peer_wall_us = header.sender_wall_us;
-    struct rpc_held *held = rpc_held_create(talk->net, buffer);
+    rpc_frame_hold(buffer);
     if (header.flags & FRAME_ONE_ANSWER || talk->state == RPC_TALK_PLAIN) {
         if (header.flags & FRAME_ONE_ANSWER)
-            take_plain(talk, &header, frame, held);
+            take_plain(talk, &header, frame, buffer);
         else
             rpc_talk_end(talk, RPC_END_MALFORMED, "a counted frame of a plain client");
     } else if (header.count == 0 && !empties_are_plausible(talk)) {
         rpc_talk_end(talk, RPC_END_MALFORMED, "too many empty frames");
     } else {
-        take_counted(talk, &header, frame, held);
+        take_counted(talk, &header, frame, buffer);
     }
-    rpc_held_release(held);
+    rpc_frame_release(talk->net, buffer);
 }

@@ -207,16 +207,16 @@ void rpc_calls_end(struct rpc_talk *talk, enum status status, bool only_unsent);
 
 /* ---- serve.c ---- */
 
-struct rpc_held; /* a received frame that requests point into */
-struct rpc_held *rpc_held_create(struct net *net, struct link_buffer *buffer);
-void rpc_held_release(struct rpc_held *held);
+/* A received frame is kept while requests point into it; its count says how many they are, and whoever received it. */
+void rpc_frame_hold(struct link_buffer *frame);
+void rpc_frame_release(struct net *net, struct link_buffer *frame);
 /* False: a violation, end the talk. */
-bool rpc_serve_call(
-    struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header, struct rpc_held *held);
+bool rpc_serve_call(struct rpc_talk *talk, const struct frame_entry *entry, const struct frame_header *header,
+    struct link_buffer *held);
 void rpc_serve_cancel(struct rpc_talk *talk, uint64_t id);
 /* A frame of a plain client; takes nothing of held. False: a violation. */
 bool rpc_serve_plain(
-    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct rpc_held *held);
+    struct rpc_talk *talk, const struct frame_header *header, struct bytes frame, struct link_buffer *held);
 /* All requests of the talk are cancelled. */
 void rpc_serve_end(struct rpc_talk *talk);
 /* What we let the peer open now; absolute, never less than before. */

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/list.h"
 #include "common/base/status.h"
 
 struct net;
@@ -26,6 +27,9 @@ struct link_buffer {
     uint32_t size;     /* bytes in use; the holder sets it before sending */
     uint32_t capacity; /* bytes at data */
     uint64_t reply_to; /* 0, or what a plain REQ client's request carried; copied into its reply */
+    /* The holder's own, unset when it comes from the door. */
+    struct list link;
+    uint32_t count;
 };
 
 struct link_pipe {

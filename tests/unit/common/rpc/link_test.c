@@ -717,6 +717,6 @@ Test(link, steady_calls_allocate_nothing_in_rpc)
         pair_settle(&pair);
     }
     uint64_t frames = pair.net.ways[0].frames + pair.net.ways[1].frames - frames_before;
-    /* Per frame: the fake door's three, and rpc's two (the lane's and the receiver's record). Per call: none. */
-    cr_assert_leq(mem_allocations() - before, frames * 8);
+    /* Per frame the fake door's three. */
+    cr_assert_leq(mem_allocations() - before, frames * 3);
 }
