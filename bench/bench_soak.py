@@ -173,8 +173,8 @@ def report(out):
         f"{out['second_tenth_per_s']}/s); failed calls {out['failed']}")
     say(f"  most of a node: {most['rss_mib']} MiB resident, {most['descriptors']} descriptors; of all nodes: "
         f"{most['tables']} tables, {most['segments']} segments of {most['log_bytes'] >> 20} MiB")
-    say(f"  tables at the end {end['table_bytes'] >> 20} MiB; temporary space at most {most['temporary_share'] * 100:.0f} % "
-        "of what is stored (or of 64 MiB)")
+    say(f"  tables at the end {end['table_bytes'] >> 20} MiB; temporary space at most "
+        f"{most['temporary_share'] * 100:.0f} % of what is stored (or of 64 MiB)")
     say(f"  restart: log of {again['segment_bytes'] >> 20} MiB replayed in {again['replay_s']:.2f} s, bare read "
         f"{again['bare_s']:.2f} s (ratio {again['ratio']}); first read {again['first_read_s']} s after the start")
     say(f"  after deleting {gone['purged']['channels']} channels ({gone['purged']['seconds']} s) and merging: "
