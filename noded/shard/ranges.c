@@ -247,6 +247,7 @@ void shard_keep_log(void *argument)
             bool flushed = lsm_flush(oldest->lsm) == STATUS_OK;
             if (flushed && !(lsm_first_unflushed(oldest->lsm, shard->log, &left) && left == first)) continue;
         }
+        if (shard->stopping) break; /* since the flush waited */
         gate_wait(shard->reactor, &shard->wake, reactor_now_ns(shard->reactor) + 1000000000ull);
     }
     shard->fibers--;

@@ -268,6 +268,7 @@ static void keep(void *argument)
             raise_at = reactor_now_ns(reactor) + (uint64_t)MARK_EVERY_MS * 1000000;
         }
         watch_clock(routerd);
+        if (routerd->stopping) break; /* since we wait for the disk above: nobody opens the gate again */
         uint64_t next = routerd->blocks_count ? raise_at : reactor_now_ns(reactor) + 100000000ull;
         gate_wait(reactor, &routerd->keeper_end, next);
     }
