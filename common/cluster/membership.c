@@ -56,22 +56,21 @@ static void read_cached(struct membership *membership)
 {
     struct reactor *reactor = membership->options.reactor;
     struct arena arena = {0};
-    void *data;
-    uint32_t size;
+    struct bytes data;
     char why[160] = "";
-    enum status status = disk_read_file(reactor, VIEW_PATH, &arena, VIEW_BYTES_MAX, &data, &size);
+    enum status status = disk_read_file(reactor, VIEW_PATH, &arena, VIEW_BYTES_MAX, &data);
     if (status == STATUS_NOT_FOUND) {
         arena_free(&arena);
         return;
     }
     struct file_header header;
     struct file_header_expected expected = {FILE_VIEW, VIEW_MAJOR, &membership->options.cluster};
-    if (status == STATUS_OK) status = file_header_decode(bytes_of(data, size), &expected, &header, why, sizeof why);
-    if (status == STATUS_OK && size < FILE_HEADER_BYTES + VIEW_TAIL_BYTES) status = STATUS_CORRUPT;
+    if (status == STATUS_OK) status = file_header_decode(data, &expected, &header, why, sizeof why);
+    if (status == STATUS_OK && data.size < FILE_HEADER_BYTES + VIEW_TAIL_BYTES) status = STATUS_CORRUPT;
     struct shared_view *view = NULL;
     if (status == STATUS_OK) {
-        const uint8_t *body = (const uint8_t *)data + FILE_HEADER_BYTES;
-        size_t body_size = size - FILE_HEADER_BYTES - VIEW_TAIL_BYTES;
+        const uint8_t *body = data.data + FILE_HEADER_BYTES;
+        size_t body_size = data.size - FILE_HEADER_BYTES - VIEW_TAIL_BYTES;
         uint32_t crc;
         memcpy(&crc, body + body_size, sizeof crc);
         status =

@@ -267,8 +267,12 @@ enum status rpc_peer_create(struct rpc *rpc, const struct rpc_peer_options *opti
     peer->address = mem_strdup(options->address);
     peer->options.address = peer->address;
     peer->connection = rpc->next_connection++;
-    struct link_options link = {.frame_bytes_max = frame_bytes_max(options->kind), .dial = true};
-    enum status status = link_open(rpc->net, rpc->reactor, peer->address, &link, &PEER_HANDLER, peer, &peer->end);
+    struct link_options link = {.reactor = rpc->reactor,
+        .handler = &PEER_HANDLER,
+        .context = peer,
+        .frame_bytes_max = frame_bytes_max(options->kind),
+        .dial = true};
+    enum status status = link_open(rpc->net, peer->address, &link, &peer->end);
     if (status != STATUS_OK) {
         mem_free(peer->address);
         mem_free(peer);
@@ -354,10 +358,12 @@ enum status rpc_listen(struct rpc *rpc, const struct rpc_listen_options *options
     fill_defaults(&listener->options);
     for (uint32_t i = 0; i < options->handlers_count; i++)
         rpc_listener_handle(listener, &options->handlers[i]);
-    struct link_options link = {
-        .frame_bytes_max = frame_bytes_max(options->kind), .pipes_max = listener->options.pipes_max};
-    enum status status =
-        link_open(rpc->listen_net, rpc->reactor, listener->address, &link, &LISTENER_HANDLER, listener, &listener->end);
+    struct link_options link = {.reactor = rpc->reactor,
+        .handler = &LISTENER_HANDLER,
+        .context = listener,
+        .frame_bytes_max = frame_bytes_max(options->kind),
+        .pipes_max = listener->options.pipes_max};
+    enum status status = link_open(rpc->listen_net, listener->address, &link, &listener->end);
     if (status != STATUS_OK) {
         mem_free(listener->address);
         mem_free(listener);

@@ -186,7 +186,7 @@ void disk_names_free(struct disk_names *names)
 }
 
 enum status disk_read_file(
-    struct reactor *reactor, const char *path, struct arena *arena, uint32_t size_max, void **data, uint32_t *size)
+    struct reactor *reactor, const char *path, struct arena *arena, uint32_t size_max, struct bytes *out)
 {
     struct disk_file file;
     uint64_t bytes;
@@ -200,10 +200,7 @@ enum status disk_read_file(
     }
     void *memory = arena_alloc(arena, bytes ? bytes : 1);
     status = bytes ? disk_read(reactor, file, memory, (uint32_t)bytes, 0) : STATUS_OK;
-    if (status == STATUS_OK) {
-        *data = memory;
-        *size = (uint32_t)bytes;
-    }
+    if (status == STATUS_OK) *out = bytes_of(memory, (size_t)bytes);
 opened:
     disk_close(reactor, &file);
     return status;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/bytes.h"
 #include "common/base/list.h"
 #include "common/base/status.h"
 
@@ -106,8 +107,8 @@ struct disk_names disk_names_create(const char *const *sorted, uint32_t count);
 void disk_names_free(struct disk_names *names);
 
 /* A whole small file (at most size_max bytes; TOO_BIG above) into arena memory. */
-enum status disk_read_file(struct reactor *reactor, const char *path, struct arena *arena, uint32_t size_max,
-    void **data, uint32_t *size) MUST_CHECK;
+enum status disk_read_file(
+    struct reactor *reactor, const char *path, struct arena *arena, uint32_t size_max, struct bytes *out) MUST_CHECK;
 /* Replaces a small file atomically and durably: PATH.new written and synced, renamed, directory synced. After an error
    either content may be found after a crash. */
 enum status disk_replace_file(struct reactor *reactor, const char *path, const void *data, uint32_t size) MUST_CHECK;

@@ -48,15 +48,19 @@ struct link_handler {
     void (*down)(void *context, struct link_pipe *pipe);
 };
 
+/* Copied. The handler outlives the end. */
 struct link_options {
+    struct reactor *reactor; /* whose thread everything happens on */
+    const struct link_handler *handler;
+    void *context;            /* the handler's */
     uint32_t frame_bytes_max; /* larger frames from the peer end the pipe */
     uint32_t pipes_max;       /* listeners: further pipes are refused at once; 0: no bound */
     bool dial;                /* dial instead of listen */
 };
 
 struct net_ops {
-    enum status (*open)(struct net *net, struct reactor *reactor, const char *address,
-        const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out);
+    enum status (*open)(
+        struct net *net, const char *address, const struct link_options *options, struct link_end **out);
     void (*close)(struct link_end *end);
     struct link_buffer *(*buffer_create)(struct net *net, uint32_t capacity);
     void (*buffer_free)(struct link_buffer *buffer);
@@ -70,10 +74,10 @@ struct net {
 
 /* options->dial chooses. BAD_REQUEST: malformed address; CONFLICT: address in use; IO: anything else. A dialer never
    fails because nobody listens yet. The handler's events begin in a later turn. */
-static inline enum status link_open(struct net *net, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static inline enum status link_open(
+    struct net *net, const char *address, const struct link_options *options, struct link_end **out)
 {
-    return net->ops->open(net, reactor, address, options, handler, context, out);
+    return net->ops->open(net, address, options, out);
 }
 
 /* Closes a listener or dialer with its pipes; no event comes after it. Frames given to send may be lost: the layer

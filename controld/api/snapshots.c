@@ -105,22 +105,21 @@ static enum status read_once(struct reactor *reactor, const struct uuid *cluster
     char path[PATH_BYTES];
     path_of(path, index);
     struct arena arena = {0};
-    void *data;
-    uint32_t size;
-    enum status status = disk_read_file(reactor, path, &arena, SNAPSHOT_BYTES_MAX, &data, &size);
+    struct bytes data;
+    enum status status = disk_read_file(reactor, path, &arena, SNAPSHOT_BYTES_MAX, &data);
     struct raft_snapshot place;
     struct reader records;
     if (status != STATUS_OK)
         snprintf(why, SNAPSHOT_WHY_BYTES, "%s", status_text(status));
     else
-        status = snapshot_check(bytes_of(data, size), cluster, &place, &records, why);
+        status = snapshot_check(data, cluster, &place, &records, why);
     if (status == STATUS_OK && place.index != index) {
         snprintf(why, SNAPSHOT_WHY_BYTES, "it is another snapshot's file");
         status = STATUS_CORRUPT;
     }
     if (status == STATUS_OK) {
         buffer_clear(file);
-        buffer_append(file, data, size);
+        buffer_append(file, data.data, data.size);
     }
     arena_free(&arena);
     return status;

@@ -134,15 +134,17 @@ static void changed(struct lsm *lsm, struct lsm_position position)
     store_kick(store);
 }
 
-void lsm_apply(
-    struct lsm *lsm, struct bytes partition, uint64_t id, struct bytes row, bool open, struct lsm_position position)
+void lsm_apply(struct lsm *lsm, struct bytes partition, const struct lsm_change *change, struct lsm_position position)
 {
+    struct bytes row = change->row;
     CHECK(row.size > 0 && row.size <= LSM_ROW_BYTES_MAX);
     struct mem_partition *held = touch(lsm, partition);
-    struct mem_entry entry = {
-        .id = id, .row = row.data, .size = (uint32_t)row.size, .closed = !open && row_bytes_is_delete(row)};
+    struct mem_entry entry = {.id = change->id,
+        .row = row.data,
+        .size = (uint32_t)row.size,
+        .closed = !change->open && row_bytes_is_delete(row)};
     memtable_put(lsm->active, held, &entry, &lsm->store->scratch);
-    if (id > held->newest) held->newest = id;
+    if (change->id > held->newest) held->newest = change->id;
     changed(lsm, position);
 }
 

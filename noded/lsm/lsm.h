@@ -124,10 +124,12 @@ struct bytes lsm_state(const struct lsm *lsm);
 /* What merges make of rows may be longer than any that was sent. */
 enum { LSM_ROW_BYTES_MAX = COLUMNS_MAX * (ROW_BYTES_MAX + 16) };
 
-/* row: canonical bytes of a create, edit, delete, or any merged row; copied. open: this is a delete that is not known
-   to be held by a quorum (ignored for rows that are not deletes). */
-void lsm_apply(
-    struct lsm *lsm, struct bytes partition, uint64_t id, struct bytes row, bool open, struct lsm_position position);
+struct lsm_change {
+    uint64_t id;
+    struct bytes row; /* canonical bytes of a create, edit, delete, or any merged row; copied */
+    bool open;        /* a delete that is not known to be held by a quorum (ignored for rows that are not deletes) */
+};
+void lsm_apply(struct lsm *lsm, struct bytes partition, const struct lsm_change *change, struct lsm_position position);
 /* Deletes [span.lo, span.hi] for ever. */
 void lsm_apply_span(struct lsm *lsm, struct bytes partition, struct span span, struct lsm_position position);
 /* A quorum holds a delete of the id: the delete here, if any, is no longer open. */

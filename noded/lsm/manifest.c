@@ -160,11 +160,10 @@ enum status manifest_load(struct reactor *reactor, const char *directory, const 
     manifest_path(path, directory, highest, "");
     status = STATUS_CORRUPT;
     for (unsigned tries = 0; any && status == STATUS_CORRUPT && tries < 2; tries++) { /* as sstable_open */
-        void *data;
-        uint32_t size;
-        status = disk_read_file(reactor, path, arena, MANIFEST_BYTES_MAX, &data, &size);
+        struct bytes data;
+        status = disk_read_file(reactor, path, arena, MANIFEST_BYTES_MAX, &data);
         if (status == STATUS_TOO_BIG) status = STATUS_CORRUPT;
-        if (status == STATUS_OK) status = manifest_decode(bytes_of(data, size), cluster, arena, out, why);
+        if (status == STATUS_OK) status = manifest_decode(data, cluster, arena, out, why);
         if (status == STATUS_OK && out->number != highest) status = STATUS_CORRUPT;
     }
     if (status != STATUS_OK)

@@ -196,7 +196,7 @@ static void apply_row(struct replica *replica, const struct record *record, stru
     struct buffer planted = {0};
     struct bytes row = record->body;
     if (PLANT(edit_creates)) row = edit_as_create(row, &planted);
-    lsm_apply(replica->lsm, record->partition, record->lo, row, true, position);
+    lsm_apply(replica->lsm, record->partition, &(struct lsm_change){record->lo, row, true}, position);
     buffer_free(&planted);
 }
 
@@ -210,7 +210,8 @@ static enum status apply_page(struct replica *replica, const struct record *reco
             lsm_apply_span(replica->lsm, record->partition, entry.span, position);
         } else if (entry.kind == PAGE_ROW) {
             if (entry.row.size > ROW_BYTES_MAX) return STATUS_CORRUPT;
-            lsm_apply(replica->lsm, record->partition, entry.id, entry.row, true, position);
+            struct lsm_change change = {entry.id, entry.row, true};
+            lsm_apply(replica->lsm, record->partition, &change, position);
         } else {
             uint8_t bytes[32];
             struct row row;
@@ -218,7 +219,8 @@ static enum status apply_page(struct replica *replica, const struct record *reco
             struct writer writer = writer_of(bytes, sizeof bytes);
             row_encode(&row, &writer);
             CHECK(writer_ok(&writer));
-            lsm_apply(replica->lsm, record->partition, entry.id, writer_bytes(&writer), entry.open, position);
+            struct lsm_change change = {entry.id, writer_bytes(&writer), entry.open};
+            lsm_apply(replica->lsm, record->partition, &change, position);
         }
     }
     return STATUS_OK;

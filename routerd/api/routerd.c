@@ -121,15 +121,15 @@ static bool read_makers(struct routerd *routerd)
 {
     struct reactor *reactor = routerd->host.reactors[0];
     struct arena arena = {0};
-    void *data;
-    uint32_t size;
+    struct bytes data;
     struct file_header header;
     struct file_header_expected expected = {FILE_MAKERS, MAKERS_FILE_MAJOR, &routerd->cluster};
-    enum status status = disk_read_file(reactor, MAKERS_PATH, &arena, MAKERS_FILE_BYTES, &data, &size);
-    if (status == STATUS_OK) status = file_header_decode(bytes_of(data, size), &expected, &header, NULL, 0);
-    if (status == STATUS_OK && size == MAKERS_FILE_BYTES) {
-        struct reader reader = reader_of(bytes_of((uint8_t *)data + FILE_HEADER_BYTES, size - FILE_HEADER_BYTES));
-        uint32_t crc = crc32c(0, (uint8_t *)data + FILE_HEADER_BYTES, size - FILE_HEADER_BYTES - 4);
+    enum status status = disk_read_file(reactor, MAKERS_PATH, &arena, MAKERS_FILE_BYTES, &data);
+    if (status == STATUS_OK) status = file_header_decode(data, &expected, &header, NULL, 0);
+    if (status == STATUS_OK && data.size == MAKERS_FILE_BYTES) {
+        struct bytes body = bytes_of(data.data + FILE_HEADER_BYTES, data.size - FILE_HEADER_BYTES);
+        struct reader reader = reader_of(body);
+        uint32_t crc = crc32c(0, body.data, body.size - 4);
         uint32_t count = read_u32(&reader), blocks[MAKER_BLOCKS_MAX];
         for (unsigned i = 0; i < MAKER_BLOCKS_MAX; i++)
             blocks[i] = read_u32(&reader);

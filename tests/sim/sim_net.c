@@ -16,7 +16,7 @@ static void pipe_release(struct pipe *pipe)
 {
     for (int i = 0; i < 2; i++)
         if (pipe->sides[i].end || !list_is_empty(&pipe->sides[i].notes)) return;
-    if (pipe->plain || pipe->busy) return;
+    if (pipe->busy) return;
     list_remove(&pipe->link);
     mem_free(pipe);
 }
@@ -67,16 +67,12 @@ static uint64_t draw_delay(struct sim_net *net, const struct side *from, const s
     uint64_t jitter = net->faults.jitter_ns ? net->faults.jitter_ns : 50 * WORLD_US;
     delay += prng_below(chance(net), jitter + 1) + size * 2ull;
     if (prng_chance(chance(net), net->faults.spike_ppm)) delay += prng_below(chance(net), 500 * WORLD_MS);
-    if (from->host && to->host) {
-        uint32_t slow = net->directions[from->host->index][to->host->index].slow;
-        if (slow) delay *= slow;
-    }
-    return delay;
+    uint32_t slow = net->directions[from->host->index][to->host->index].slow;
+    return slow ? delay * slow : delay;
 }
 
 static bool is_cut(const struct side *from, const struct side *to)
 {
-    if (from->host == NULL || to->host == NULL) return false;
     return from->pipe->net->directions[from->host->index][to->host->index].cut;
 }
 
@@ -115,7 +111,7 @@ static struct note *note_create(struct side *to, enum note_kind kind, const void
 /* The side hears that the pipe is down, after what is already on its way. */
 static void send_down(struct side *to)
 {
-    if (to->end == NULL && to->pipe->plain == NULL) return;
+    if (to->end == NULL) return;
     note_launch(note_create(to, NOTE_DOWN, NULL, 0), true);
 }
 
@@ -145,7 +141,7 @@ void pipe_break(struct pipe *pipe)
 
 static uint32_t host_index(const struct host *host)
 {
-    return host ? host->index : SIM_HOSTS_MAX;
+    return host->index;
 }
 
 static void show(struct side *to, const void *data, uint32_t size, bool heard)
@@ -165,7 +161,7 @@ static void show(struct side *to, const void *data, uint32_t size, bool heard)
     mem_scope_enter(entered);
 }
 
-void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to)
+static void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to)
 {
     struct side *to = other(from);
     struct sim_net *net = from->pipe->net;
@@ -204,18 +200,6 @@ void side_send(struct side *from, const void *data, uint32_t size, uint64_t repl
 
 /* Arriving. */
 
-void plain_over(struct pipe *pipe, const void *data, uint32_t size)
-{
-    struct plain *plain = pipe->plain;
-    pipe->plain = NULL;
-    world_event_cancel(&plain->timeout);
-    plain->done(plain->context, data, size);
-    mem_free(plain);
-    drop_notes(&pipe->sides[0]);
-    send_down(&pipe->sides[1]);
-    pipe_release(pipe);
-}
-
 static void note_arrive(struct world_event *event)
 {
     struct note *note = CONTAINER_OF(event, struct note, arrive);
@@ -227,15 +211,6 @@ static void note_arrive(struct world_event *event)
     }
     if (to->end) {
         process_deliver(to->host->process, to->end->reactor, &note->delivery);
-        return;
-    }
-    if (pipe->plain && to == &pipe->sides[0]) {
-        if (note->kind == NOTE_UP) {
-            note_free(note);
-        } else {
-            bool answer = note->kind == NOTE_FRAME && note->reply_to != 0;
-            plain_over(pipe, answer ? note->data : NULL, answer ? note->size : 0);
-        }
         return;
     }
     /* Nobody is there. A living kernel says so, a dark host does not. */
@@ -314,7 +289,7 @@ static void note_deliver(struct process_delivery *delivery)
 
 /* Connecting. */
 
-struct link_end *find_listener(struct sim_net *net, const char *address)
+static struct link_end *find_listener(struct sim_net *net, const char *address)
 {
     for (uint32_t i = 0; i < net->hosts_count; i++)
         LIST_FOR_EACH (link, &net->hosts[i]->ends) {
@@ -327,7 +302,7 @@ struct link_end *find_listener(struct sim_net *net, const char *address)
 static void side_init(struct side *side, struct pipe *pipe, struct host *host, struct link_end *end)
 {
     struct sim_net *net = pipe->net;
-    side->base.ops = host ? host->net.ops : NULL;
+    side->base.ops = host->net.ops;
     side->base.id = ++net->pipes_made;
     side->base.remote = "";
     side->pipe = pipe;
@@ -337,19 +312,18 @@ static void side_init(struct side *side, struct pipe *pipe, struct host *host, s
     if (end) end->pipes++;
 }
 
-struct pipe *pipe_create(struct sim_net *net, struct link_end *dialer, struct link_end *listener)
+static void pipe_create(struct sim_net *net, struct link_end *dialer, struct link_end *listener)
 {
     struct pipe *pipe = sim_alloc(sizeof *pipe);
     pipe->net = net;
     list_push_back(&net->pipes, &pipe->link);
-    side_init(&pipe->sides[0], pipe, dialer ? dialer->host : NULL, dialer);
+    side_init(&pipe->sides[0], pipe, dialer->host, dialer);
     side_init(&pipe->sides[1], pipe, listener->host, listener);
-    pipe->sides[1].base.remote = dialer ? process_name(dialer->host->process) : "plain";
-    if (dialer) pipe->sides[0].base.remote = dialer->address;
+    pipe->sides[1].base.remote = process_name(dialer->host->process);
+    pipe->sides[0].base.remote = dialer->address;
     net->counts.connects++;
     for (int i = 0; i < 2; i++)
         note_launch(note_create(&pipe->sides[i], NOTE_UP, NULL, 0), true);
-    return pipe;
 }
 
 static void redial(struct world_event *event)
@@ -385,18 +359,18 @@ static bool address_is_valid(const char *address)
     return colon[1] >= '0' && colon[1] <= '9' && *end == 0 && port > 0 && port < 65536;
 }
 
-static enum status net_open(struct net *base, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static enum status net_open(
+    struct net *base, const char *address, const struct link_options *options, struct link_end **out)
 {
     struct host *host = CONTAINER_OF(base, struct host, net);
     if (!address_is_valid(address)) return STATUS_BAD_REQUEST;
     if (!options->dial && find_listener(host->owner, address)) return STATUS_CONFLICT;
     struct link_end *end = sim_alloc(sizeof *end);
     end->host = host;
-    end->reactor = reactor;
+    end->reactor = options->reactor;
     end->options = *options;
-    end->handler = handler;
-    end->context = context;
+    end->handler = options->handler;
+    end->context = options->context;
     strcpy(end->address, address);
     list_push_back(&host->ends, &end->link);
     world_event_init(&end->redial, host->owner->world, redial);
@@ -497,8 +471,6 @@ void sim_net_destroy(struct sim_net *net)
     }
     LIST_FOR_EACH (link, &net->pipes) {
         struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
-        if (pipe->plain) world_event_cancel(&pipe->plain->timeout);
-        mem_free(pipe->plain);
         for (int i = 0; i < 2; i++)
             drop_notes(&pipe->sides[i]);
         list_remove(&pipe->link);

@@ -73,9 +73,4 @@ void sim_net_slow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t fact
 /* Ends every pipe between two hosts. */
 void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b);
 
-/* A plain REQ client of any nng binding: connects, sends one request frame, hears one answer, and is gone. done is
-   called outside all processes; data is NULL when nothing came within the timeout. */
-void sim_net_plain_call(struct sim_net *net, const char *address, const void *data, uint32_t size, uint64_t timeout_ns,
-    void (*done)(void *context, const void *data, uint32_t size), void *context);
-
 #endif

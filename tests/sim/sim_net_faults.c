@@ -1,6 +1,4 @@
-/* What a test does to the network from outside: cuts, partitions, resets, and plain clients. */
-#include "common/base/mem.h"
-#include "tests/sim/sim_mem.h"
+/* What a test does to the network from outside: cuts, partitions and resets. */
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_pipes.h"
 
@@ -11,7 +9,7 @@ static void resume_notes(struct sim_net *net, uint32_t from, uint32_t to)
         struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
         for (int i = 0; i < 2; i++) {
             struct side *side = &pipe->sides[i], *sender = other(side);
-            if (!side->host || !sender->host || side->host->index != to || sender->host->index != from) continue;
+            if (side->host->index != to || sender->host->index != from) continue;
             side->last_arrival_ns = world_now(net->world) + prng_below(chance(net), WORLD_S);
             LIST_FOR_EACH (item, &side->notes) {
                 struct note *note = CONTAINER_OF(item, struct note, link);
@@ -61,38 +59,9 @@ void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
     LIST_FOR_EACH (link, &net->pipes) {
         struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
         struct host *dialer = pipe->sides[0].host, *listener = pipe->sides[1].host;
-        if (!dialer || !listener) continue;
         if ((dialer->index == a && listener->index == b) || (dialer->index == b && listener->index == a)) {
             world_trace(net->world, host_name(dialer), "pipe is reset", pipe->sides[0].base.id, 0);
             pipe_break(pipe);
         }
     }
-}
-
-/* Plain clients. */
-
-static void plain_timeout(struct world_event *event)
-{
-    struct plain *plain = CONTAINER_OF(event, struct plain, timeout);
-    if (plain->pipe) {
-        plain_over(plain->pipe, NULL, 0);
-        return;
-    }
-    plain->done(plain->context, NULL, 0);
-    mem_free(plain);
-}
-
-void sim_net_plain_call(struct sim_net *net, const char *address, const void *data, uint32_t size, uint64_t timeout_ns,
-    void (*done)(void *context, const void *data, uint32_t size), void *context)
-{
-    struct plain *plain = sim_alloc(sizeof *plain);
-    plain->done = done;
-    plain->context = context;
-    world_event_init(&plain->timeout, net->world, plain_timeout);
-    world_event_in(&plain->timeout, timeout_ns);
-    struct link_end *listener = find_listener(net, address);
-    if (listener == NULL) return; /* as long as nobody listens: to the timeout */
-    plain->pipe = pipe_create(net, NULL, listener);
-    plain->pipe->plain = plain;
-    side_send(&plain->pipe->sides[0], data, size, plain->pipe->sides[0].base.id);
 }

@@ -46,13 +46,6 @@ struct link_end {
     uint32_t pipes; /* up now */
 };
 
-struct plain {
-    struct world_event timeout;
-    void (*done)(void *context, const void *data, uint32_t size);
-    void *context;
-    struct pipe *pipe;
-};
-
 /* Something on its way to one side: its up, a frame, or its down. */
 enum note_kind { NOTE_UP, NOTE_FRAME, NOTE_DOWN };
 
@@ -72,8 +65,8 @@ struct note {
 struct side {
     struct link_pipe base;
     struct pipe *pipe;
-    struct host *host;    /* NULL: a plain client */
-    struct link_end *end; /* NULL: gone (closed, refused, killed), or a plain client */
+    struct host *host;
+    struct link_end *end; /* NULL: gone (closed, refused, killed) */
     struct list notes;    /* on their way to this side, in order of sending */
     uint32_t frames;      /* of notes */
     uint64_t last_arrival_ns;
@@ -87,7 +80,6 @@ struct pipe {
     struct list link;
     struct sim_net *net;
     struct side sides[2]; /* the dialer's, the listener's */
-    struct plain *plain;  /* NULL once it is answered */
     uint32_t busy;        /* in use further up the stack: not freed */
 };
 
@@ -103,18 +95,12 @@ static inline struct prng *chance(struct sim_net *net)
 
 static inline const char *host_name(const struct host *host)
 {
-    return host ? process_name(host->process) : "plain";
+    return process_name(host->process);
 }
 
 /* A note sets out; in_order false: it may overtake and be overtaken. */
 void note_launch(struct note *note, bool in_order);
 /* The pipe breaks now, for both; a drawn number of frames still comes. */
 void pipe_break(struct pipe *pipe);
-/* dialer NULL: a plain client's. */
-struct pipe *pipe_create(struct sim_net *net, struct link_end *dialer, struct link_end *listener);
-void side_send(struct side *from, const void *data, uint32_t size, uint64_t reply_to);
-/* A plain client's answer (NULL: none), and the end of its pipe. */
-void plain_over(struct pipe *pipe, const void *data, uint32_t size);
-struct link_end *find_listener(struct sim_net *net, const char *address);
 
 #endif

@@ -521,16 +521,16 @@ static int start(struct link_end *end, const char *address)
     return error;
 }
 
-static enum status door_open(struct net *net, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static enum status door_open(
+    struct net *net, const char *address, const struct link_options *options, struct link_end **out)
 {
     if (!address_is_sound(address)) return STATUS_BAD_REQUEST;
     struct link_end *end = mem_zalloc(sizeof *end);
     end->net = net_of(net);
-    end->reactor = reactor;
+    end->reactor = options->reactor;
     end->options = *options;
-    end->handler = handler;
-    end->context = context;
+    end->handler = options->handler;
+    end->context = options->context;
     end->closing.is_quiet = closing_is_quiet;
     end->closing.close = closing_close;
     end->references = 1;

@@ -158,8 +158,8 @@ static int listen_at(const struct sockaddr_storage *address, socklen_t size)
 
 static void on_bury(struct task *task);
 
-static enum status door_open(struct net *net, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static enum status door_open(
+    struct net *net, const char *address, const struct link_options *options, struct link_end **out)
 {
     struct sockaddr_storage at;
     socklen_t size;
@@ -169,18 +169,18 @@ static enum status door_open(struct net *net, struct reactor *reactor, const cha
     if (fd < 0) return status_of(-fd);
     struct link_end *end = mem_zalloc(sizeof *end);
     end->net = net_of(net);
-    end->reactor = reactor;
+    end->reactor = options->reactor;
     end->options = *options;
-    end->handler = handler;
-    end->context = context;
+    end->handler = options->handler;
+    end->context = options->context;
     end->port = port_of(fd);
     list_init(&end->greeting);
     list_init(&end->up);
     list_init(&end->ended);
     task_init(&end->bury, on_bury);
-    timer_init(&end->rest, reactor, on_rested);
+    timer_init(&end->rest, end->reactor, on_rested);
     watch_init(&end->watch, fd, on_connection);
-    reactor_watch(reactor, &end->watch, WATCH_READ);
+    reactor_watch(end->reactor, &end->watch, WATCH_READ);
     *out = end;
     return STATUS_OK;
 }

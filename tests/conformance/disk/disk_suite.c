@@ -46,10 +46,9 @@ static void write_text(struct run *run, const char *path, const char *text)
 static bool holds_text(struct run *run, const char *path, const char *text)
 {
     struct arena arena = {0};
-    void *data;
-    uint32_t size;
-    bool same = disk_read_file(run->reactor, path, &arena, 1 << 20, &data, &size) == STATUS_OK &&
-                size == strlen(text) && memcmp(data, text, size) == 0;
+    struct bytes data;
+    bool same =
+        disk_read_file(run->reactor, path, &arena, 1 << 20, &data) == STATUS_OK && bytes_equal(data, bytes_text(text));
     arena_free(&arena);
     return same;
 }
@@ -264,8 +263,7 @@ static void a_lock_excludes_until_it_is_closed(struct run *run)
 static void a_small_file_is_replaced_whole(struct run *run)
 {
     struct arena arena = {0};
-    void *data;
-    uint32_t size;
+    struct bytes data;
     EXPECT_OK(disk_mkdir(run->reactor, "d"));
     write_text(run, "d/f.new", "left behind by a crash, and longer");
     EXPECT_OK(disk_replace_file(run->reactor, "d/f", "one", 3));
@@ -273,8 +271,8 @@ static void a_small_file_is_replaced_whole(struct run *run)
     EXPECT_OK(disk_replace_file(run->reactor, "d/f", "", 0));
     EXPECT(holds_text(run, "d/f", ""));
     EXPECT_OK(disk_replace_file(run->reactor, "top", "seven", 5));
-    EXPECT(disk_read_file(run->reactor, "top", &arena, 4, &data, &size) == STATUS_TOO_BIG);
-    EXPECT(disk_read_file(run->reactor, "none", &arena, 4, &data, &size) == STATUS_NOT_FOUND);
+    EXPECT(disk_read_file(run->reactor, "top", &arena, 4, &data) == STATUS_TOO_BIG);
+    EXPECT(disk_read_file(run->reactor, "none", &arena, 4, &data) == STATUS_NOT_FOUND);
     arena_free(&arena);
 }
 

@@ -117,7 +117,10 @@ static void act_open(struct reactor *reactor, void *argument)
     struct ear *ear = argument;
     const struct env *env = reactor_env(reactor);
     ear->net = !ear->options.dial && env->listen_net ? env->listen_net : env->net;
-    ear->opened = link_open(ear->net, reactor, ear->address, &ear->options, &HANDLER, ear, &ear->end);
+    ear->options.reactor = reactor;
+    ear->options.handler = &HANDLER;
+    ear->options.context = ear;
+    ear->opened = link_open(ear->net, ear->address, &ear->options, &ear->end);
 }
 
 static void act_close(struct reactor *reactor, void *argument)

@@ -131,8 +131,9 @@ static const struct link_handler HANDLER = {on_up, on_frame, on_down};
 
 static void open_with(uint32_t frame_bytes_max, uint32_t pipes_max)
 {
-    struct link_options options = {.frame_bytes_max = frame_bytes_max, .pipes_max = pipes_max};
-    CHECK(link_open(env.listen_net, reactor, "127.0.0.1:0", &options, &HANDLER, NULL, &end) == STATUS_OK);
+    struct link_options options = {
+        .reactor = reactor, .handler = &HANDLER, .frame_bytes_max = frame_bytes_max, .pipes_max = pipes_max};
+    CHECK(link_open(env.listen_net, "127.0.0.1:0", &options, &end) == STATUS_OK);
 }
 
 static struct link_sp_counters counters(void)
@@ -476,13 +477,13 @@ static void a_listener_without_descriptors_rests_and_goes_on(void)
 
 static void addresses_may_be_of_either_version(void)
 {
-    struct link_options options = {.frame_bytes_max = FRAME_MAX};
-    enum status status = link_open(env.listen_net, reactor, "[::1]:0", &options, &HANDLER, NULL, &end);
+    struct link_options options = {.reactor = reactor, .handler = &HANDLER, .frame_bytes_max = FRAME_MAX};
+    enum status status = link_open(env.listen_net, "[::1]:0", &options, &end);
     EXPECT(status == STATUS_OK || status == STATUS_BAD_REQUEST || status == STATUS_IO); /* a host without version 6 */
     close_end();
     static const char *const malformed[] = {"localhost:7300", "[::1:7300", "::1:7300", "127.0.0.1:7300/x", "[]:1"};
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
-        EXPECT(link_open(env.listen_net, reactor, malformed[i], &options, &HANDLER, NULL, &end) == STATUS_BAD_REQUEST);
+        EXPECT(link_open(env.listen_net, malformed[i], &options, &end) == STATUS_BAD_REQUEST);
     end = NULL;
 }
 

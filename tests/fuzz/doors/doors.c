@@ -237,15 +237,15 @@ static enum rpc_role role_at(const char *address)
     return RPC_ROLE_CONTROLLER;
 }
 
-static enum status end_open(struct net *net, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static enum status end_open(
+    struct net *net, const char *address, const struct link_options *options, struct link_end **out)
 {
     CHECK(options->dial);
     if (strrchr(address, ':') == NULL) return STATUS_BAD_REQUEST;
     struct end *end = mem_zalloc(sizeof *end);
-    end->reactor = reactor;
-    end->handler = handler;
-    end->context = context;
+    end->reactor = options->reactor;
+    end->handler = options->handler;
+    end->context = options->context;
     end->role = role_at(address);
     end->pipe.ops = net->ops;
     end->pipe.remote = "daemon";

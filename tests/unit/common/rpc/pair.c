@@ -113,16 +113,16 @@ static void pipe_close(struct link_pipe *pipe)
     if (half->other) half->other->dead = true;
 }
 
-static enum status end_open(struct net *net, struct reactor *reactor, const char *address,
-    const struct link_options *options, const struct link_handler *handler, void *context, struct link_end **out)
+static enum status end_open(
+    struct net *net, const char *address, const struct link_options *options, struct link_end **out)
 {
     struct pair_net *pair_net = CONTAINER_OF(net, struct pair_net, net);
     struct link_end *end = mem_zalloc(sizeof *end);
     end->net = pair_net;
-    end->reactor = reactor;
+    end->reactor = options->reactor;
     end->options = *options;
-    end->handler = handler;
-    end->context = context;
+    end->handler = options->handler;
+    end->context = options->context;
     end->address = mem_strdup(address);
     list_push_back(&pair_net->ends, &end->link);
     *out = end;
@@ -358,9 +358,9 @@ static const struct link_handler RAW_HANDLER = {raw_up, raw_frame, raw_down};
 void pair_raw_dial(struct pair *pair, struct pair_raw *raw)
 {
     memset(raw, 0, sizeof *raw);
-    struct link_options options = {.dial = true};
-    CHECK(link_open(&pair->net.net, pair->fakes[PAIR_DIALER].reactor, PAIR_ADDRESS, &options, &RAW_HANDLER, raw,
-              &raw->end) == STATUS_OK);
+    struct link_options options = {
+        .reactor = pair->fakes[PAIR_DIALER].reactor, .handler = &RAW_HANDLER, .context = raw, .dial = true};
+    CHECK(link_open(&pair->net.net, PAIR_ADDRESS, &options, &raw->end) == STATUS_OK);
     pair_settle(pair);
     CHECK(raw->pipe);
 }

@@ -205,9 +205,11 @@ static void tree_apply(struct run *run, uint64_t index)
     struct bytes key = key_of(run, record->partition);
     uint64_t lo = id_of(record->lo), hi = id_of(record->hi);
     switch (record->kind) {
-    case RECORD_ROW:
-        lsm_apply(run->lsm, key, lo, bytes_of(record->row, record->size), record->open, position);
+    case RECORD_ROW: {
+        struct lsm_change change = {lo, bytes_of(record->row, record->size), record->open};
+        lsm_apply(run->lsm, key, &change, position);
         break;
+    }
     case RECORD_CLOSE:
         lsm_close_delete(run->lsm, key, lo, position);
         break;

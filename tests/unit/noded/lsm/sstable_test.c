@@ -241,7 +241,7 @@ static void reads_outside(struct reactor *reactor, void *argument)
     key_channel(7, key);
     CHECK(lsm_open(store, 1, &trial.lsm) == STATUS_OK);
     struct bytes row = make_create(&bytes, 1, "hello");
-    lsm_apply(trial.lsm, trial.key, 5, row, true, (struct lsm_position){0, 1});
+    lsm_apply(trial.lsm, trial.key, &(struct lsm_change){5, row, true}, (struct lsm_position){0, 1});
     trial.cursor = lsm_cursor_open(trial.lsm, trial.key, UINT64_MAX, PAGE_NEWEST_FIRST);
     run_outside(&trial);
     cr_assert(trial.lookup == STATUS_OK && trial.next == STATUS_OK, "memory needs no fiber");

@@ -58,11 +58,14 @@ static const struct link_handler handler = {on_up, on_frame, on_down};
 static void boot(struct env *env, void *context)
 {
     struct party *party = context;
-    struct link_options options = {.frame_bytes_max = 1024, .dial = !party->echo};
     party->pipe = NULL;
     party->reactor = reactor_create(env, "main", 0);
-    cr_assert_eq(
-        link_open(env->net, party->reactor, "127.0.0.1:7000", &options, &handler, party, &party->end), STATUS_OK);
+    struct link_options options = {.reactor = party->reactor,
+        .handler = &handler,
+        .context = party,
+        .frame_bytes_max = 1024,
+        .dial = !party->echo};
+    cr_assert_eq(link_open(env->net, "127.0.0.1:7000", &options, &party->end), STATUS_OK);
 }
 
 static struct scene *scene_create(uint64_t seed)
