@@ -353,7 +353,8 @@ static void merge_into(
     if (entry->size == 0) return;
     struct bytes old = {held->row, held->size}, fresh = {entry->row, entry->size};
     if (bytes_equal(old, fresh)) return;
-    if (held->size > 0) {
+    bool erases = PLANT(retried_create_erases_edit) && row_bytes_is_visible(old) && row_bytes_is_visible(fresh);
+    if (held->size > 0 && !erases) {
         buffer_clear(scratch);
         CHECK(row_merge_bytes(old, fresh, scratch) == STATUS_OK); /* the caller has checked the row */
         fresh = buffer_bytes(scratch);

@@ -256,7 +256,7 @@ static void append_tail(struct sstable_writer *writer, struct sstable_tail *tail
 static void make_durable(struct sstable_writer *writer)
 {
     struct reactor *reactor = writer->store->reactor;
-    enum status status = disk_sync(reactor, writer->file);
+    enum status status = PLANT(manifest_before_files) ? STATUS_OK : disk_sync(reactor, writer->file);
     if (status != STATUS_OK) env_die(reactor_env(reactor), status, "sync of an SSTable failed");
     if (PLANT(skipped_dir_sync)) return;
     status = disk_sync_dir(reactor, writer->directory_path);

@@ -74,7 +74,8 @@ def client_calls():
         "client_list": b"".join([
             call(ROUTER_CLIENT, "MESSAGE_CREATE", who + number(3, 2) + data(4, CREATE)),
             call(ROUTER_CLIENT, "MESSAGE_LIST", fixed(1, 1) + number(2, 1) + number(4, 50) + number(5, 2)),
-            call(ROUTER_CLIENT, "MESSAGE_LIST", fixed(1, 1) + number(2, 5) + fixed(3, one) + number(4, 3) + number(5, 3)),
+            call(ROUTER_CLIENT, "MESSAGE_LIST",
+                 fixed(1, 1) + number(2, 5) + fixed(3, one) + number(4, 3) + number(5, 3)),
             call(ROUTER_CLIENT, "CHANNEL_LIST", number(2, 10) + number(3, 2)),
             call(ROUTER_CLIENT, "CHANNEL_LIST", data(1, CHANNEL) + number(2, 10) + number(3, 2)),
             call(ROUTER_CLIENT, "CHANNEL_INSPECT", fixed(1, 1) + number(2, 1)),
@@ -103,7 +104,8 @@ def replica_calls():
             write(1, CREATE, one), write(1, CREATE, two), write(2, EDIT, one), write(3, DELETE, two),
             write(4, DELETE, three),
             call(NODE_ROUTER, "REPLICA_WRITE", data(1, CHANNEL) + number(4, 4) + data(6, page), ROUTED),
-            call(NODE_ROUTER, "REPLICA_SPAN", data(1, CHANNEL) + fixed(2, 1) + fixed(3, one) + zigzag(4, STAMP), ROUTED),
+            call(NODE_ROUTER, "REPLICA_SPAN",
+                 data(1, CHANNEL) + fixed(2, 1) + fixed(3, one) + zigzag(4, STAMP), ROUTED),
             call(NODE_ROUTER, "REPLICA_ADOPT", data(1, bytes(40)), ROUTED),
             call(NODE_ROUTER, "REPLICA_CLOSED", data(1, CHANNEL) + data(2, struct.pack("<QQ", two, three)), ROUTED),
         ]),
@@ -163,7 +165,8 @@ def node_answers():
         "node_lists": b"\1" + answer("REPLICA_NEWEST", fixed(1, IDS[1])) +
         answer("REPLICA_PARTITIONS", data(1, entry) + number(2, 1)) + answer("REPLICA_PARTITIONS", data(1, entry)) +
         answer("REPLICA_INSPECT", number(1, 3) + data(2, digest) + fixed(3, IDS[1])),
-        "node_short_position": b"\1" + answer("REPLICA_PARTITIONS", data(1, data(1, b"x") + fixed(3, 5)) + number(2, 1)),
+        "node_short_position": b"\1" + answer("REPLICA_PARTITIONS",
+                                              data(1, data(1, b"x") + fixed(3, 5)) + number(2, 1)),
         "node_stale": b"\1" + answer("REPLICA_WRITE", b"", STALE_EPOCH) + answer("REPLICA_ADOPT", fixed(1, 2)),
     }
 
@@ -190,7 +193,8 @@ def fellow_words():
         return word(1, fixed(1, 2) + fixed(2, 1) + fixed(3, 2) + fixed(4, 9) + fixed(5, 1) + fixed(6, size) +
                     fixed(7, 5) + (fixed(8, offset) if offset else b"") + data(9, body))
     return {
-        "follow": raft(heartbeat, 2) + raft(append, 2, 0, 0, 0, [empty]) + raft(append, 2, 1, 2, 1) + raft(vote, 3, 1, 2),
+        "follow": raft(heartbeat, 2) + raft(append, 2, 0, 0, 0, [empty]) + raft(append, 2, 1, 2, 1) +
+        raft(vote, 3, 1, 2),
         "lead": raft(pre_vote_answer, 1) + raft(vote_answer, 1) + raft(timeout_now, 1) + raft(vote_answer, 2),
         "snapshot": chunk(0, bytes(1000)) + chunk(1000, bytes(1000)) + chunk(0, bytes(2000)),
         "chunk_answers": word(2, fixed(1, 256 << 10)) + word(2, fixed(1, 300000)),

@@ -29,7 +29,8 @@ GOOD = {
                         "int handle_tree(void)\n{\n    return rpc_decode(&trillium__v1__tree_call__descriptor);\n}\n",
     "tests/tidy/sizes.allow": "", "tests/tidy/banned.allow": "", "tests/tidy/doors.allow": "* mem*\n",
     "tests/tidy/statics.allow": "", "tests/fuzz/fuzz_tree.c": "int x;\n",
-    "docs/TESTING.md": "## Fuzz targets\n| `tree` | a tree | `tree_decode`, `TreeCall` |\n", "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
+    "docs/TESTING.md": "## Fuzz targets\n| `tree` | a tree | `tree_decode`, `TreeCall` |\n",
+    "docs/a.md": "[b](b.md)\n", "docs/b.md": "\n",
 }
 MARK = "TO" + "DO"
 # Rule, then the files that break it.

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "common/base/check.h"
 #include "common/model/merge.h"
 #include "tests/unit/common/model/random.h"
 
@@ -202,4 +203,8 @@ Test(page, a_read_digest_tells_ids_rows_deletes_and_reach_apart)
             cr_assert(digests[i].low != digests[j].low && digests[i].high != digests[j].high);
     struct digest again = digest_of(1, row_x, 3, 9);
     cr_assert(again.low == digests[2].low && again.high == digests[2].high);
+    plant_set("digest_ignores_deletes");
+    again = digest_of(1, row_x, 3, 9);
+    plant_set(NULL);
+    cr_assert(again.low == digests[0].low, "the planted bug is what this test would find");
 }

@@ -56,6 +56,16 @@ Test(lsm_crash, a_delete_forgotten_by_compaction_is_found)
     assert_found("compaction_forgets_delete");
 }
 
+Test(lsm_crash, a_manifest_that_names_files_before_they_are_synced_is_found)
+{
+    assert_found("manifest_before_files");
+}
+
+Test(lsm_crash, a_create_that_erases_an_edit_is_found)
+{
+    assert_found("retried_create_erases_edit");
+}
+
 /* ---- Damage ---- */
 
 /* A disk with a tree of several files whose log is gone as far as it is flushed. */
