@@ -165,7 +165,7 @@ kind_sim() {
   done < <(grep -v '^#' tests/sim/planted.txt)
 }
 
-# Sweeps whose short forms are part of every run; `./dev test faults` runs them whole, for about an hour.
+# Sweeps and broken peers whose short forms are part of every run; `./dev test faults` runs them whole, for about an hour.
 faults_short() {
   run_build dev || return 0
   run_counted "bit flips, one of 64" 200 build/dev/bin/faults_bit_flips
@@ -174,7 +174,12 @@ faults_short() {
   run_counted "crash images of the tree" 100 build/dev/bin/faults_crash_lsm 1000
 }
 
+# With arguments: parts of tests/faults/run alone.
 kind_faults() {
+  run_build release || return 0
+  [ $# -eq 0 ] || verbose=1
+  run_counted "broken peers" 1200 tests/faults/run "$@"
+  [ $# -eq 0 ] || return 0
   run_build dev || return 0
   run_counted "bit flips, all" 7200 build/dev/bin/faults_bit_flips --every 1
   run_counted "crash images of the log" 3600 build/dev/bin/faults_crash_wal 100000
@@ -190,6 +195,7 @@ kind_cluster() {
   [ $# -gt 0 ] || run_counted "bench selftest" 60 bench/run selftest
   [ $# -eq 0 ] || verbose=1
   run_counted cluster 900 tests/cluster/run "$@"
+  [ $# -gt 0 ] || run_counted "broken peers" 180 tests/faults/run --quick
 }
 
 kind_fuzz() {
