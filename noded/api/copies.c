@@ -43,7 +43,7 @@ static void copy_in_fiber(void *argument)
     copy->copying.from = &copy->from;
     copy->copying.deadline_ns = copy->call.request->deadline_ns;
     enum status status = copying_run(&copy->copying, copy->replica, face->reactor, &copy->call.request->arena);
-    copy_position_free(&copy->from);
+    struct copy_position from = copy->from; /* the first part's partition lies in it; copy is gone with the answer */
     if (status == STATUS_OK && copy->replica->health != REPLICA_WHOLE) status = STATUS_UNAVAILABLE;
     if (status == STATUS_OK) {
         answer(copy);
@@ -51,6 +51,7 @@ static void copy_in_fiber(void *argument)
         face->shard->counters.damaged += status == STATUS_CORRUPT || status == STATUS_IO;
         face_answer(&copy->call, status, NULL);
     }
+    copy_position_free(&from);
     face_fiber_ends(face);
 }
 
