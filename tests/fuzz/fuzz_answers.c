@@ -1,7 +1,8 @@
 // links: simcluster
 /*
- * fuzz_answers: a controller, or two nodes, that answer anything. Whatever they say, their callers answer each call of
- * their own clients, and go on; a controller may end them in order (another cluster's), but not by a crash.
+ * fuzz_answers: a controller, or two nodes, that answer anything; or two nodes of which a third fetches what it lost.
+ * Whatever they say, their callers answer each call of their own clients, and go on; a controller may end them in order
+ * (another cluster's), but not by a crash.
  *
  * The input: who is mad, then the answers: to which method, status, length (16 bits), body. Answers to one
  * method are given in their order, the last again and again; to other methods they say OK and nothing.
@@ -16,7 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ANSWERS_MAX = 32, CALLS_MAX = 16, EVENTS_MAX = 10000 };
+enum { ANSWERS_MAX = 32, CALLS_MAX = 16, EVENTS_MAX = 10000, RANGES_LAPSED = 4 };
 
 static const uint16_t methods[] = {
 #define METHOD(number, name) METHOD_##name,
@@ -137,24 +138,29 @@ static void run_errands(struct trio *trio)
 
 /* ---- the mad ones ---- */
 
-static const struct trio_call nodes[2] = {
-    {.role = RPC_ROLE_NODE, .number = 1, .address = TRIO_STRANGER ":7300"},
-    {.role = RPC_ROLE_NODE, .number = 2, .address = TRIO_STRANGER ":7400"},
-};
+enum who { MAD_CONTROLLER, MAD_NODES, MAD_SOURCES, MAD_ENDS };
+
+/* Where a node of the cluster's own is number 1, the stranger's are 2 and 3. */
+static struct trio_call node_of(enum who who, uint32_t i)
+{
+    static const char *const addresses[] = {TRIO_STRANGER ":7300", TRIO_STRANGER ":7400"};
+    return (struct trio_call){
+        .role = RPC_ROLE_NODE, .number = i + (who == MAD_SOURCES ? 2 : 1), .address = addresses[i]};
+}
+
 static const struct trio_call controller = {.role = RPC_ROLE_CONTROLLER, .number = 1, .address = TRIO_STRANGER ":7100"};
 
-/* The stranger becomes both nodes of the cluster. */
-static void register_nodes(struct trio *trio)
+static void register_nodes(struct trio *trio, enum who who)
 {
     for (uint8_t i = 0; i < 2; i++) {
+        struct trio_call ask = node_of(who, i);
         uint8_t uuid[16] = {1, 2, i}, body[200];
         Trillium__V1__RegisterCall call = TRILLIUM__V1__REGISTER_CALL__INIT;
         call.role = TRILLIUM__V1__DAEMON_ROLE__DAEMON_ROLE_NODE;
         call.uuid = (ProtobufCBinaryData){sizeof uuid, uuid};
         call.boot = 1;
-        call.address = (char *)(uintptr_t)nodes[i].address;
+        call.address = (char *)(uintptr_t)ask.address;
         call.shards = 1;
-        struct trio_call ask = nodes[i];
         ask.address = "127.0.1.1:7100";
         ask.method = METHOD_CONTROL_REGISTER;
         ask.body = bytes_of(body, protobuf_c_message_pack(&call.base, body));
@@ -163,29 +169,67 @@ static void register_nodes(struct trio *trio)
     }
 }
 
+/* Node 1 is told that it lost its first ranges, and fetches them from the others. */
+static void make_node_lapse(struct trio *trio)
+{
+    uint8_t body[200];
+    Trillium__V1__LapsedRange ranges[RANGES_LAPSED], *pointers[RANGES_LAPSED];
+    Trillium__V1__LapseCall call = TRILLIUM__V1__LAPSE_CALL__INIT;
+    for (uint32_t i = 0; i < RANGES_LAPSED; i++) {
+        ranges[i] = (Trillium__V1__LapsedRange)TRILLIUM__V1__LAPSED_RANGE__INIT;
+        ranges[i].range = i + 1;
+        ranges[i].known = 1;
+        pointers[i] = &ranges[i];
+    }
+    call.node = 1;
+    call.n_ranges = RANGES_LAPSED;
+    call.ranges = pointers;
+    struct trio_call ask = node_of(MAD_SOURCES, 0);
+    ask.address = "127.0.1.1:7100";
+    ask.method = METHOD_CONTROL_LAPSE;
+    ask.body = bytes_of(body, protobuf_c_message_pack(&call.base, body));
+    CHECK(trio_ask(trio, &ask, 1, 30 * WORLD_S));
+    buffer_free(&ask.answer);
+    trio_pass(trio, 2 * WORLD_S, NULL);
+}
+
+static void begin(struct trio *trio, enum who who)
+{
+    struct trio_options options = {.seed = 1, .nodes = who == MAD_SOURCES ? 3 : who == MAD_NODES ? 2 : 1};
+    if (who == MAD_CONTROLLER) options.missing = 1u << TRIO_CONTROLLER;
+    if (who == MAD_NODES) options.missing = 1u << TRIO_NODE;
+    trio_answer_fn *answer = trio->answer;
+    void *context = trio->context;
+    trio_init(trio, &options);
+    trio->answer = answer;
+    trio->context = context;
+    for (uint32_t i = 0; i < 2 && who != MAD_CONTROLLER; i++) {
+        struct trio_call node = node_of(who, i);
+        trio_serve(trio, &node);
+    }
+    if (who == MAD_CONTROLLER) trio_serve(trio, &controller);
+    trio_start(trio);
+    trio_pass(trio, WORLD_S, NULL);
+    if (who != MAD_CONTROLLER) register_nodes(trio, who);
+    trio_pass(trio, 2 * WORLD_S, who == MAD_CONTROLLER ? NULL : trio_is_ready);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct trio trio;
     struct answers answers = {0};
+    struct trio trio = {.answer = answer_madly, .context = &answers};
     if (size == 0) return 0;
     struct reader reader = reader_of(bytes_of(data + 1, size - 1));
     read_answers(&reader, &answers);
-    bool mad_node = data[0] & 1;
-    trio_init(
-        &trio, &(struct trio_options){
-                   .seed = 1, .missing = 1u << (mad_node ? TRIO_NODE : TRIO_CONTROLLER), .nodes = mad_node ? 2 : 1});
-    trio.answer = answer_madly;
-    trio.context = &answers;
-    for (int i = 0; i < 2 && mad_node; i++)
-        trio_serve(&trio, &nodes[i]);
-    if (!mad_node) trio_serve(&trio, &controller);
-    trio_start(&trio);
+    enum who who = data[0] % MAD_ENDS;
+    begin(&trio, who);
+    if (who == MAD_SOURCES)
+        make_node_lapse(&trio);
+    else if (trio_is_running(&trio, TRIO_ROUTER))
+        run_errands(&trio);
     trio_pass(&trio, WORLD_S, NULL);
-    if (mad_node) register_nodes(&trio);
-    trio_pass(&trio, 2 * WORLD_S, mad_node ? trio_is_ready : NULL);
-    if (trio_is_running(&trio, TRIO_ROUTER)) run_errands(&trio);
-    trio_pass(&trio, WORLD_S, NULL);
-    CHECK(!mad_node || (trio_is_running(&trio, TRIO_ROUTER) && trio_is_running(&trio, TRIO_CONTROLLER)));
+    for (int i = 0; i < TRIO_DAEMONS && who != MAD_CONTROLLER; i++)
+        CHECK(trio.daemons[i].process == NULL || trio_is_running(&trio, (enum trio_daemon)i));
     CHECK(world_events(trio.world) < EVENTS_MAX); /* nobody asks again and again without a pause */
     CHECK(world_failure(trio.world) == NULL);
     trio_fini(&trio);

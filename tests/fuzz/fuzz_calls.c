@@ -40,6 +40,7 @@ static const struct {
     {RPC_ROLE_ADMIN, RPC_INTERNAL, "127.0.2.1:7300"},
     {RPC_ROLE_CLIENT, RPC_CLIENT, "127.0.3.1:7232"},
     {RPC_ROLE_ADMIN, RPC_CLIENT, "127.0.3.1:7232"},
+    {RPC_ROLE_NODE, RPC_INTERNAL, "127.0.2.1:7300"},
 };
 enum { DOORS = sizeof doors / sizeof *doors, METHODS = sizeof methods / sizeof *methods };
 

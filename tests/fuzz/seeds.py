@@ -10,7 +10,8 @@ DEAD, DENIED, NOT_OWNER, STALE_EPOCH = (
     int(re.search(rf"^STATUS\((\d+), {name},", open("common/base/status.def").read(), re.M).group(1))
     for name in ("DEAD", "DENIED", "NOT_OWNER", "STALE_EPOCH"))
 # Doors of fuzz_calls.
-CONTROLLER_ADMIN, CONTROLLER_NODE, CONTROLLER_ROUTER, NODE_ROUTER, NODE_ADMIN, ROUTER_CLIENT, ROUTER_ADMIN = range(7)
+(CONTROLLER_ADMIN, CONTROLLER_NODE, CONTROLLER_ROUTER, NODE_ROUTER, NODE_ADMIN, ROUTER_CLIENT, ROUTER_ADMIN,
+ NODE_NODE) = range(8)
 CHANNEL = bytes.fromhex("d752fae69d1653da8000000000000001")  # token and key of channel 1, in range 13 of 16
 MS = 1767225600000 - 1420070400000  # the simulated clock's start, on the clock of ids
 IDS = [(MS + ms) << 22 | 1 << 6 for ms in (100, 200, 300)]
@@ -115,6 +116,7 @@ def replica_calls():
                    number(4, order) + number(5, 10) + number(7, mode), ROUTED)
               for mode, order in ((1, 0), (2, 1), (3, 0))],
             call(NODE_ROUTER, "REPLICA_NEWEST", data(1, CHANNEL), ROUTED),
+            call(NODE_NODE, "REPLICA_COPY", data(1, CHANNEL) + fixed(2, three) + number(3, 1000), ROUTED),
             call(NODE_ROUTER, "REPLICA_PARTITIONS", data(1, CHANNEL[:8]) + number(2, 10), ROUTED),
             call(NODE_ROUTER, "REPLICA_INSPECT", data(1, CHANNEL), ROUTED),
         ]),
@@ -167,6 +169,9 @@ def node_answers():
         answer("REPLICA_INSPECT", number(1, 3) + data(2, digest) + fixed(3, IDS[1])),
         "node_short_position": b"\1" + answer("REPLICA_PARTITIONS",
                                               data(1, data(1, b"x") + fixed(3, 5)) + number(2, 1)),
+        "sources": b"\2" + answer("REPLICA_COPY",
+                                  data(1, data(1, CHANNEL) + data(2, raw)) + data(2, CHANNEL) + fixed(3, 5)) +
+        answer("REPLICA_COPY", b""),
         "node_stale": b"\1" + answer("REPLICA_WRITE", b"", STALE_EPOCH) + answer("REPLICA_ADOPT", fixed(1, 2)),
     }
 

@@ -13,7 +13,7 @@
 
 enum trio_daemon { TRIO_CONTROLLER, TRIO_NODE, TRIO_ROUTER, TRIO_DAEMONS };
 
-enum { TRIO_NUMBERS = 3 };
+enum { TRIO_NUMBERS = 4 };
 
 #define TRIO_STRANGER "127.0.9.1"
 
