@@ -144,7 +144,8 @@ TRILLIUM_API void trillium_delete_async(
     struct trillium *trillium, const struct trillium_ref *ref, trillium_done_fn *done, void *context);
 
 enum trillium_state { TRILLIUM_STATE_UNKNOWN = 0, TRILLIUM_STATE_PRESENT = 1, TRILLIUM_STATE_NEVER = 2 };
-/* What became of an id. With resolve an id that is not present is deleted, so that it never will be. */
+/* What became of an id. With resolve an id that is not present is deleted, so that it never will be;
+ * that is a delete like any other: when the outcome is UNKNOWN it may still come. */
 TRILLIUM_API int trillium_status(
     struct trillium *trillium, const struct trillium_ref *ref, bool resolve, enum trillium_state *state);
 

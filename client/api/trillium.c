@@ -234,7 +234,6 @@ struct op {
         trillium_sent_fn *sent;
         trillium_done_fn *done;
         trillium_listed_fn *listed;
-        void (*raw)(void *context, enum status status, struct bytes body);
     } tell;
     uint64_t channel, id;
     Trillium__V1__MessageCreateCall create;
@@ -322,6 +321,7 @@ struct wait {
     pthread_cond_t changed;
     struct trillium *trillium;
     bool done;
+    bool maybe; /* an attempt before the last may have had its effect */
     int status;
     uint64_t id;
     struct trillium_page page;
@@ -367,9 +367,8 @@ static void wait_done(void *context, int status)
     wait_tell(context, status);
 }
 
-static void wait_raw(void *context, enum status status, struct bytes body)
+static void wait_raw(struct wait *wait, enum status status, struct bytes body)
 {
-    struct wait *wait = context;
     buffer_append(&wait->body, body.data, body.size);
     wait_tell(wait, (int)status);
 }
@@ -382,7 +381,9 @@ static void end_done(struct op *op, enum status status, struct bytes body)
 
 static void end_raw(struct op *op, enum status status, struct bytes body)
 {
-    op->tell.raw(op->context, status, body);
+    struct wait *wait = op->context;
+    wait->maybe = op->call.maybe;
+    wait_raw(wait, status, body);
 }
 
 /* Calls and waits; the answer's body stays in wait->body (buffer_free). */
@@ -391,7 +392,6 @@ static int call_raw(struct trillium *trillium, struct wait *wait, uint16_t metho
     wait_init(wait, trillium);
     struct op *op = op_create(trillium, method, wait);
     op->end = end_raw;
-    op->tell.raw = wait_raw;
     op->message = message;
     op_start(op);
     return wait_end(wait);
@@ -557,6 +557,11 @@ int trillium_status(struct trillium *trillium, const struct trillium_ref *ref, b
     *state = TRILLIUM_STATE_UNKNOWN;
     if (status == TRILLIUM_OK && answer && answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_PRESENT)
         *state = TRILLIUM_STATE_PRESENT;
+    /* An attempt before, whose answer was lost, may have found nothing and be deleting still. */
+    if (*state == TRILLIUM_STATE_PRESENT && resolve && wait.maybe) {
+        *state = TRILLIUM_STATE_UNKNOWN;
+        status = (int)STATUS_UNDECIDED;
+    }
     if (status == TRILLIUM_OK && answer && answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_NEVER)
         *state = TRILLIUM_STATE_NEVER;
     arena_free(&arena);

@@ -188,7 +188,10 @@ static enum status try_status(struct client_attempt *attempt)
     Trillium__V1__MessageStatusAnswer *answer =
         rpc_decode(&attempt->arena, &trillium__v1__message_status_answer__descriptor, attempt->answer);
     if (answer == NULL) return STATUS_UNDECIDED;
-    call->op.state = answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_PRESENT ? HISTORY_PRESENT
+    bool present = answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_PRESENT;
+    /* What was sent before may have found nothing, and be deleting still. */
+    if (present && body.resolve && attempt->maybe) return STATUS_UNDECIDED;
+    call->op.state = present                                                             ? HISTORY_PRESENT
                      : answer->state == TRILLIUM__V1__MESSAGE_STATE__MESSAGE_STATE_NEVER ? HISTORY_NEVER
                                                                                          : HISTORY_ABSENT;
     return STATUS_OK;
@@ -277,7 +280,6 @@ static void call_main(void *argument)
     struct sim_call *call = attempt->call;
     struct reactor *reactor = attempt->door->reactor;
     enum status status = STATUS_UNAVAILABLE;
-    bool maybe = false;
     for (uint32_t tries = 0; tries < call->attempts_max; tries++) {
         if (tries) {
             attempt->door->failed(attempt);
@@ -286,11 +288,11 @@ static void call_main(void *argument)
         if (prepare(attempt) != STATUS_OK) continue;
         status = try_once(attempt);
         enum status_class class = status_class(status);
-        maybe = maybe || class == STATUS_CLASS_UNKNOWN || class == STATUS_CLASS_LOCAL;
+        attempt->maybe |= class == STATUS_CLASS_UNKNOWN || class == STATUS_CLASS_LOCAL;
         if (class != STATUS_CLASS_UNKNOWN && class != STATUS_CLASS_RETRY) break;
     }
     call->status = (int)status;
-    call->op.outcome = (uint8_t)outcome_of(status, maybe);
+    call->op.outcome = (uint8_t)outcome_of(status, attempt->maybe);
     if (call->op.outcome != HISTORY_OK) call->rows_count = 0;
     arena_free(&attempt->arena);
     mem_free(attempt);

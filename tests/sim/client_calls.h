@@ -19,6 +19,7 @@ struct client_attempt {
     struct client_door *door;
     struct sim_call *call;
     struct arena arena;
+    bool maybe;          /* something sent before may have had its effect */
     struct bytes answer; /* of the last send, in arena */
 };
 

@@ -67,6 +67,7 @@ static enum status session_send(struct client_attempt *attempt, uint16_t method,
     session_call_start(client->session, &wait->call, message);
     wait_for(attempt->door->reactor, wait);
     enum status status = wait->status;
+    attempt->maybe |= wait->call.maybe;
     mem_free(wait);
     return status;
 }
