@@ -94,6 +94,8 @@ enum fault_kind fault_named(const char *name);
 void plan_write(const struct plan *plan, const struct plan_hosts *hosts, FILE *file);
 /* One such line, whose end is no part of it, behind the events that there are. BAD_REQUEST: it is none. */
 enum status plan_read_line(struct plan *plan, const struct plan_hosts *hosts, const char *line) MUST_CHECK;
+/* Seconds with up to three digits behind the point, and nothing else. */
+bool plan_read_seconds(const char *text, uint64_t *out_ns);
 /* By time, as events must be; after the last plan_read_line. */
 void plan_sort(struct plan *plan);
 /* Time during the safety phase with at least one fault active (those that are moments count half a second). */

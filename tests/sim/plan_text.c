@@ -6,7 +6,7 @@
 #include "common/base/check.h"
 #include "tests/sim/plan.h"
 
-enum { LINE_BYTES = 512, NAME_BYTES = 24 };
+enum { LINE_BYTES = 512, NAME_BYTES = 24, SECONDS_MAX = 1000000 };
 
 /* What stands behind the kind. */
 enum who { WHO_NONE, WHO_HOST, WHO_CLIENT };
@@ -141,14 +141,26 @@ static bool read_number(char **rest, int64_t *out)
     return *end == 0;
 }
 
+bool plan_read_seconds(const char *text, uint64_t *out_ns)
+{
+    char *end;
+    if (*text < '0' || *text > '9') return false;
+    uint64_t ms = strtoull(text, &end, 10), unit = 1000;
+    if (ms > SECONDS_MAX) return false;
+    ms *= 1000;
+    if (*end == '.')
+        for (end++; *end >= '0' && *end <= '9' && unit > 1; end++) {
+            unit /= 10;
+            ms += (uint64_t)(*end - '0') * unit;
+        }
+    *out_ns = ms * WORLD_MS;
+    return *end == 0;
+}
+
 static bool read_seconds(char **rest, uint64_t *out_ns)
 {
-    char *word = strsep(rest, " "), *end;
-    if (word == NULL || *word == 0) return false;
-    double seconds = strtod(word, &end);
-    if (*end || !(seconds >= 0) || seconds > 1e6) return false;
-    *out_ns = (uint64_t)(seconds * 1e3 + 0.5) * WORLD_MS;
-    return true;
+    const char *word = strsep(rest, " ");
+    return word && plan_read_seconds(word, out_ns);
 }
 
 static bool read_host(char **rest, const struct plan_hosts *hosts, uint32_t *out)

@@ -142,15 +142,6 @@ static bool read_network(char *rest, struct scenario *scenario)
     return true;
 }
 
-static bool read_safety(char *rest, struct scenario *scenario)
-{
-    char *end;
-    double seconds = strtod(rest, &end);
-    if (*end || !(seconds >= 0) || seconds > 1e6) return false;
-    scenario->plan.safety_ns = (uint64_t)(seconds * 1e3 + 0.5) * WORLD_MS;
-    return true;
-}
-
 static bool read_number(char *rest, struct scenario *scenario, const char *name)
 {
     int64_t number;
@@ -182,7 +173,7 @@ static bool read_setting(char *line, struct scenario *scenario)
     if (strcmp(name, "clocks-us") == 0)
         return read_numbers(rest, scenario->clock_offset_us, 0, SCENARIO_HOSTS_MAX, &count);
     if (strcmp(name, "network-us") == 0) return read_network(rest, scenario);
-    if (strcmp(name, "safety-s") == 0) return read_safety(rest, scenario);
+    if (strcmp(name, "safety-s") == 0) return plan_read_seconds(rest, &scenario->plan.safety_ns);
     return read_number(rest, scenario, name);
 }
 
