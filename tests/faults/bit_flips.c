@@ -2,7 +2,7 @@
  * bit_flips: every bit of a small data directory flipped, one at a time, at rest: what the daemon then serves is right,
  * or refused, never something else; and it never crashes.
  *
- *   faults_bit_flips [--every N] [--only node|controller] [--at PATH BIT] [--plant NAME]
+ *   faults_bit_flips [--every N] [--only node|controller|router] [--at PATH BIT] [--plant NAME]
  *
  * N is 64 at first; 1 is all of them. Of each block of 4 KiB those bits are flipped that lie before its last byte that
  * is not zero, and of the 64 bytes after it. The last line is "N passed, N failed", over the files.
@@ -146,13 +146,19 @@ int main(int count, char **words)
     struct arguments arguments;
     uint32_t passed = 0, failed = 0;
     if (!parse(count, words, &arguments)) {
-        fprintf(stderr, "usage: %s [--every N] [--only node|controller] [--at PATH BIT] [--plant NAME]\n", words[0]);
+        fprintf(
+            stderr, "usage: %s [--every N] [--only node|controller|router] [--at PATH BIT] [--plant NAME]\n", words[0]);
         return 2;
     }
     signal(SIGABRT, on_abort);
     if (arguments.plant) plant_set(arguments.plant);
-    if (strcmp(arguments.only, "controller") != 0) run(image_of_node, &arguments, &passed, &failed);
-    if (strcmp(arguments.only, "node") != 0) run(image_of_controller, &arguments, &passed, &failed);
+    static const struct {
+        const char *name;
+        void (*make)(struct image *image);
+    } images[] = {{"node", image_of_node}, {"controller", image_of_controller}, {"router", image_of_router}};
+    for (int i = 0; i < 3; i++)
+        if (!arguments.only[0] || strcmp(arguments.only, images[i].name) == 0)
+            run(images[i].make, &arguments, &passed, &failed);
     if (arguments.plant) {
         bool found = failed > 0;
         printf("the planted bug %s is %sfound\n", arguments.plant, found ? "" : "not ");

@@ -1,6 +1,6 @@
 /*
- * images: small but complete data directories of a node and of a controller, and questions whose answers tell all that
- * is in them. For sweeps that damage the directory and ask again.
+ * images: small but complete data directories of a node, a controller and a router, and questions whose answers tell
+ * all that is in them. For sweeps that damage the directory and ask again.
  *
  * The last changes of each repeat what is there already: the end of a log, which nothing vouches for, may be lost
  * without a difference.
@@ -19,13 +19,15 @@ struct image {
     struct trio_call questions[IMAGE_QUESTIONS_MAX];
     uint8_t bodies[IMAGE_QUESTIONS_MAX][IMAGE_BODY_BYTES];
     uint32_t questions_count;
-    struct buffer expected[IMAGE_QUESTIONS_MAX]; /* the answers' bodies when nothing is damaged */
+    struct buffer expected[IMAGE_QUESTIONS_MAX]; /* what the answers say when nothing is damaged */
 };
 
 /* A node's: commit log, files of three ranges with their manifests, identity, cached view. */
 void image_of_node(struct image *image);
 /* A controller's: Raft log, snapshot, identity. */
 void image_of_controller(struct image *image);
+/* A router's: identity, maker numbers, cached view. Of the ids that it reserves the blocks of maker numbers count. */
+void image_of_router(struct image *image);
 void image_free(struct image *image);
 
 enum image_verdict {
