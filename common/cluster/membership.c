@@ -27,6 +27,8 @@ struct membership {
     char zone[ZONE_BYTES];
     struct shared_view *view;
     bool registered, stopping, ended;
+    struct uuid replaces; /* zero, or whose place is taken */
+    uint64_t replaces_boot;
     struct gate end;
 };
 
@@ -112,6 +114,20 @@ static void pause_for(struct membership *membership, uint64_t ms)
     if (!membership->stopping) fiber_sleep_until(reactor, reactor_now_ns(reactor) + ms * 1000000);
 }
 
+/* The answer to a CONFLICT may name the place that this node may take. */
+static void take_place(struct membership *membership, const Trillium__V1__RegisterAnswer *known)
+{
+    struct membership_options *options = &membership->options;
+    struct uuid uuid;
+    if (!known || known->known_uuid.len != sizeof uuid.bytes || !options->outdated) return;
+    memcpy(uuid.bytes, known->known_uuid.data, sizeof uuid.bytes);
+    uint64_t boot = options->outdated(options->context, &uuid, known->known_boot);
+    if (boot == 0) return;
+    options->boot = boot;
+    membership->replaces = uuid;
+    membership->replaces_boot = known->known_boot;
+}
+
 static void register_self(struct membership *membership)
 {
     const struct membership_options *options = &membership->options;
@@ -124,6 +140,12 @@ static void register_self(struct membership *membership)
     body.zone = membership->zone;
     body.shards = options->shards;
     body.version = (char *)(uintptr_t)TRILLIUM_VERSION;
+    struct uuid replaces = membership->replaces;
+    membership->replaces = (struct uuid){{0}}; /* for one try: the next refusal tells anew */
+    if (!uuid_is_zero(&replaces)) {
+        body.replaces_uuid = (ProtobufCBinaryData){sizeof replaces.bytes, replaces.bytes};
+        body.replaces_boot = membership->replaces_boot;
+    }
     struct controllers_call call = {.method = METHOD_CONTROL_REGISTER,
         .leader = true,
         .deadline_ns = reactor_now_ns(options->reactor) + 5000000000ull,
@@ -140,6 +162,8 @@ static void register_self(struct membership *membership)
                 (unsigned long long)options->boot);
             options->registered(options->context, answer->id);
         }
+    } else if (status == STATUS_CONFLICT) {
+        take_place(membership, rpc_decode(&arena, &trillium__v1__register_answer__descriptor, reply.body));
     }
     arena_free(&arena);
     bool refused = status_class(status) == STATUS_CLASS_REFUSED;

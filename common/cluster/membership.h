@@ -3,7 +3,7 @@
  * view that follows the applied state. The last view is cached on disk (file "view"), so that the data path starts and
  * works while every controller is down.
  *
- * One fiber of one reactor. Callbacks come from that fiber and must not wait.
+ * One fiber of one reactor. Callbacks come from that fiber and, but for outdated, must not wait.
  */
 #ifndef TRILLIUM_COMMON_CLUSTER_MEMBERSHIP_H
 #define TRILLIUM_COMMON_CLUSTER_MEMBERSHIP_H
@@ -28,6 +28,10 @@ struct membership_options {
     void (*changed)(void *context, struct shared_view *view);
     /* This daemon's number is known: from the cached view or from controld. May come again with the same number. */
     void (*registered)(void *context, uint32_t id);
+    /* A node's; NULL: it never takes a place. It is registered as another data directory, or as a later state of its
+       own. The callee, which may wait here, marks all that it has as lapsed, durably, and returns the boot counter
+       under which it takes that place; 0: it cannot now. */
+    uint64_t (*outdated)(void *context, const struct uuid *uuid, uint64_t boot);
     void *context;
 };
 

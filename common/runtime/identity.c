@@ -171,6 +171,16 @@ enum status identity_set_mark(struct identity_file *file, int64_t mark)
     return write_both(file);
 }
 
+enum status identity_raise_boot(struct identity_file *file, uint64_t boot)
+{
+    uint64_t before = file->identity.boot;
+    if (boot <= before) return STATUS_OK;
+    file->identity.boot = boot;
+    enum status status = write_both(file);
+    if (status != STATUS_OK) file->identity.boot = before;
+    return status;
+}
+
 void identity_close(struct identity_file *file)
 {
     disk_close(file->reactor, &file->file);

@@ -47,6 +47,8 @@ enum status identity_open(struct reactor *reactor, const struct uuid *cluster, s
     char why[IDENTITY_WHY_BYTES]) MUST_CHECK;
 /* (fiber) Durable when it returns OK. */
 enum status identity_set_mark(struct identity_file *file, int64_t mark) MUST_CHECK;
+/* (fiber) The next start counts above boot. Durable when it returns OK. */
+enum status identity_raise_boot(struct identity_file *file, uint64_t boot) MUST_CHECK;
 /* (fiber) */
 void identity_close(struct identity_file *file);
 

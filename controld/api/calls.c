@@ -24,12 +24,14 @@ struct asking {
 
 /* ---- outcomes ---- */
 
-/* CONFLICT: tells a node as what it is known, if it is. */
+/* CONFLICT: tells a node as what it is known, if it is, and if that one does not live. */
 static void answer_known(struct controld *controld, struct rpc_request *request, struct uuid uuid)
 {
     const struct catalog_daemon *known = catalog_daemon_by_uuid(&controld->state.catalog, DAEMON_NODE, &uuid);
     Trillium__V1__RegisterAnswer body = TRILLIUM__V1__REGISTER_ANSWER__INIT;
-    if (known) {
+    struct uuid caller;
+    memcpy(caller.bytes, request->from->instance, sizeof caller.bytes);
+    if (known && !presence_is_up_beside(&controld->presence, known, &caller)) {
         body.known_uuid =
             (ProtobufCBinaryData){sizeof known->is.uuid.bytes, (uint8_t *)(uintptr_t)known->is.uuid.bytes};
         body.known_boot = known->is.boot;

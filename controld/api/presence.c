@@ -61,14 +61,21 @@ void presence_gone(struct presence *presence, const struct rpc_info *info)
     mem_free(entry);
 }
 
-bool presence_is_up(const struct presence *presence, const struct catalog_daemon *daemon)
+bool presence_is_up_beside(
+    const struct presence *presence, const struct catalog_daemon *daemon, const struct uuid *instance)
 {
     enum rpc_role role = daemon->is.role == DAEMON_NODE ? RPC_ROLE_NODE : RPC_ROLE_ROUTER;
     LIST_FOR_EACH (link, &presence->seen) {
         const struct presence_entry *entry = CONTAINER_OF(link, struct presence_entry, link);
         if (entry->role != role) continue;
+        if (instance && memcmp(entry->instance, instance->bytes, sizeof entry->instance) == 0) continue;
         if (memcmp(entry->instance, daemon->is.instance.bytes, sizeof entry->instance) == 0) return true;
         if (entry->daemon_id == daemon->id && entry->boot == daemon->is.boot) return true;
     }
     return false;
+}
+
+bool presence_is_up(const struct presence *presence, const struct catalog_daemon *daemon)
+{
+    return presence_is_up_beside(presence, daemon, NULL);
 }

@@ -21,5 +21,8 @@ void presence_came(struct presence *presence, const struct rpc_info *info);
 void presence_gone(struct presence *presence, const struct rpc_info *info);
 /* A process that registered under this record, or that calls itself by its number, has a pipe. */
 bool presence_is_up(const struct presence *presence, const struct catalog_daemon *daemon);
+/* The same of a process other than this one. */
+bool presence_is_up_beside(
+    const struct presence *presence, const struct catalog_daemon *daemon, const struct uuid *instance);
 
 #endif

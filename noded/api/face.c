@@ -38,6 +38,9 @@ static void init_metrics(struct face_metrics *out, struct metrics *m, unsigned s
     out->busy = counter(m, shard, "trillium_node_busy_total", "Changes refused because of overload.");
     out->stale = counter(m, shard, "trillium_node_stale_epochs_total", "Calls refused because of their epoch.");
     out->damaged = counter(m, shard, "trillium_node_damaged_total", "Calls that met damaged or unreadable data.");
+    out->lapses = counter(m, shard, "trillium_node_lapses_total", "Replicas found to have lost something.");
+    out->rebuilt = counter(m, shard, "trillium_node_rebuilt_total", "Lapsed replicas that are whole again.");
+    out->copied = counter(m, shard, "trillium_node_copied_bytes_total", "Bytes fetched to rebuild lapsed replicas.");
     out->flushed = counter(m, shard, "trillium_node_flushed_bytes_total", "Bytes written to files by flushes.");
     out->compacted = counter(m, shard, "trillium_node_compacted_bytes_total", "Bytes written to files by compactions.");
     out->logged = counter(m, shard, "trillium_node_log_bytes_total", "Bytes written to the commit log.");
@@ -70,6 +73,9 @@ static void show_metrics(struct face *face)
     show(m->busy, counters->busy, &m->shown.busy);
     show(m->stale, counters->stale, &m->shown.stale);
     show(m->damaged, counters->damaged, &m->shown.damaged);
+    show(m->lapses, counters->lapses, &m->shown.lapses);
+    show(m->rebuilt, counters->rebuilt, &m->shown.rebuilt);
+    show(m->copied, counters->copied_bytes, &m->shown.copied_bytes);
     struct lsm_store_stats stats;
     lsm_store_stats(shard->store, &stats);
     show(m->flushed, stats.flushed_bytes, &m->flushed_shown);

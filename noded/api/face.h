@@ -11,6 +11,7 @@
 
 struct face_metrics {
     struct metrics_counter *writes, *reads, *failures, *busy, *stale, *damaged;
+    struct metrics_counter *lapses, *rebuilt, *copied;
     struct metrics_counter *flushed, *compacted, *logged;
     struct metrics_gauge *ranges, *lapsed, *memtable, *cache, *log, *tables, *table_bytes;
     struct histogram *write_time, *read_time;

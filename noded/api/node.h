@@ -29,6 +29,8 @@ struct seat {
     uint32_t step; /* barriers passed */
     struct gate gate;
     struct mail drain, drained;
+    struct mail lapse, lapsed; /* everything of the shard is to be marked as lapsed; it is, or not */
+    enum status lapse_status;
     /* Between the first view and being ready: are the routers here? */
     struct timer meet;
     uint64_t meet_until_ns;
@@ -56,7 +58,7 @@ struct noded {
     struct membership *membership;
     struct shared_view *view; /* held; the newest */
     uint32_t id;              /* this node's number; 0: not known yet */
-    unsigned arrived, drained;
+    unsigned arrived, drained, lapsed;
     bool serving;
     atomic_bool stop_asked;
     struct gate changed; /* one of the above */

@@ -224,6 +224,52 @@ static void refresh_self(void *context, struct rpc_info *self)
         self->synced[i] = atomic_load_explicit(&noded->synced[i], memory_order_relaxed);
 }
 
+/* ---- another data directory: shard 0 asks, every shard marks what it has ---- */
+
+static void shard_lapsed(struct mail *mail)
+{
+    struct noded *noded = CONTAINER_OF(mail, struct seat, lapsed)->noded;
+    noded->lapsed++;
+    gate_open(&noded->changed);
+}
+
+static void lapse(void *argument)
+{
+    struct seat *seat = argument;
+    seat->lapse_status = shard_lapse_all(seat->shard);
+    seat->lapsed.deliver = shard_lapsed;
+    reactor_post(seat->noded->host.reactors[0], &seat->lapsed);
+}
+
+static void begin_lapse(struct mail *mail)
+{
+    struct seat *seat = CONTAINER_OF(mail, struct seat, lapse);
+    fiber_start(seat->reactor, "lapse", lapse, seat);
+}
+
+/* (fiber) What is here is not what the node acknowledged. */
+static uint64_t outdated(void *context, const struct uuid *uuid, uint64_t boot)
+{
+    struct noded *noded = context;
+    struct identity *identity = &noded->identity.identity;
+    bool other = !uuid_equal(uuid, &identity->daemon);
+    LOG(noded->host.env->log, ERROR, "node.outdated", "known_boot=%" PRIu64 " boot=%" PRIu64 " why=\"%s\"", boot,
+        identity->boot,
+        other ? "controllers know another data directory at this address" : "controllers know a later state of it");
+    noded->lapsed = 0;
+    for (unsigned i = 0; i < noded->shards; i++) {
+        noded->seats[i].lapse.deliver = begin_lapse;
+        reactor_post(noded->seats[i].reactor, &noded->seats[i].lapse);
+    }
+    while (noded->lapsed < noded->shards)
+        gate_wait(noded->host.reactors[0], &noded->changed, REACTOR_NEVER);
+    for (unsigned i = 0; i < noded->shards; i++)
+        if (noded->seats[i].lapse_status != STATUS_OK) return 0;
+    if (!other && identity_raise_boot(&noded->identity, boot + 1) != STATUS_OK) return 0;
+    noded->self.boot = identity->boot;
+    return identity->boot;
+}
+
 static void join(struct noded *noded)
 {
     struct reactor *reactor = noded->host.reactors[0];
@@ -240,6 +286,7 @@ static void join(struct noded *noded)
         .shards = noded->shards,
         .changed = view_changed,
         .registered = registered,
+        .outdated = outdated,
         .context = noded};
     noded->membership = membership_start(&options);
 }

@@ -2,6 +2,7 @@
 at ALL, the checker judges what was seen, and the replicas are compared."""
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -120,6 +121,50 @@ def terminated_in_turn(cluster):
     failures_of_routers.check_none("SIGTERM to each daemon in turn")
     goes_on(storm, "SIGTERM to each daemon in turn", min(begun.values()), time.monotonic())
     storm.judge("after SIGTERM to each in turn")
+
+
+def middle_of_log(directory):
+    """Flips a bit in the middle of what each of a stopped node's logs holds; returns how many it damaged."""
+    damaged = 0
+    for name in sorted(os.listdir(os.path.join(directory, "log"))):
+        path = os.path.join(directory, "log", name)
+        with open(path, "r+b") as file:
+            blocks = file.read()
+            used = [at for at in range(4096, len(blocks), 4096) if any(blocks[at:at + 64])]
+            if len(used) < 8:
+                continue
+            at = used[len(used) // 2] + 80
+            file.seek(at)
+            file.write(bytes([blocks[at] ^ 1]))
+            damaged += 1
+    return damaged
+
+
+def is_rebuilt(cluster, node):
+    """No replica of the cluster counts as lapsed any more, and this node has rebuilt some."""
+    return cluster.metric(node, "trillium_node_rebuilt_total") > 0 and all(
+        cluster.metric(name, "trillium_node_lapsed_ranges") == 0 for name in cluster.names("node"))
+
+
+def lost_disks(cluster):
+    """One node comes back with a damaged log, another one with an empty data directory: what they held is rebuilt from
+    the others while clients go on, and then every replica is whole."""
+    storm = Storm(cluster, rate=400)
+    storm.goes_on(600)
+    for node, what in (("node1", "a damaged log"), ("node2", "an empty data directory")):
+        killed = cluster.dev("kill", node)
+        if what.startswith("an empty"):
+            shutil.rmtree(cluster.data(node))
+            os.mkdir(cluster.data(node))
+        else:
+            check(middle_of_log(cluster.data(node)) > 0, f"the log of {node} is damaged in its middle")
+        started = cluster.dev("start", node)
+        check(killed.code == 0 and started.code == 0, f"{node} starts with {what}", f"{killed}\n{started}")
+        storm.goes_on(200)
+        check(wait_until(lambda name=node: is_rebuilt(cluster, name), 30), f"{node} with {what} is rebuilt by itself",
+              re.findall(r".*(?:lapsed|rebuil|outdated|refused).*", cluster.log(node))[-20:])
+    check(storm.stop(), "the client ends in order", storm.output)
+    storm.judge("after disks were lost")
 
 
 def controllers_down(cluster):
