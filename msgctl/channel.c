@@ -98,6 +98,8 @@ static json_t *inspect_json(uint64_t channel, const Trillium__V1__ChannelInspect
         if (replicas) {
             hex_of(replica->digest, digest);
             json_object_set_new(one, "status", json_string(status_name((enum status)replica->status)));
+            json_object_set_new(one, "lapsed", json_boolean(replica->lapsed));
+            if (replica->lapsed) json_object_set_new(one, "rebuilt_percent", json_integer(replica->rebuilt_percent));
             json_object_set_new(one, "rows", json_integer((json_int_t)replica->rows));
             json_object_set_new(one, "digest", json_string(digest));
             json_object_set_new(one, "newest_id", output_id(replica->newest_id));
@@ -144,7 +146,10 @@ static void inspect_table(uint64_t channel, const Trillium__V1__ChannelInspectAn
         if (!replicas) continue;
         char digest[33];
         hex_of(replica->digest, digest);
-        output_cell(&table, "%s", status_name((enum status)replica->status));
+        if (replica->lapsed)
+            output_cell(&table, "lapsed, rebuilding %u %%", replica->rebuilt_percent);
+        else
+            output_cell(&table, "%s", status_name((enum status)replica->status));
         output_cell(&table, "%llu", (unsigned long long)replica->rows);
         output_cell(&table, "%llu", (unsigned long long)replica->newest_id);
         output_cell(&table, "%s", digest);

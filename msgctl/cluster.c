@@ -74,3 +74,17 @@ bool cluster_is_named(const Trillium__V1__DaemonInfo *daemon, const char *text)
     if (strcmp(text + skip, id) == 0 || strcmp(text, daemon->address) == 0) return true;
     return strncmp(daemon->address, text, size) == 0 && daemon->address[size] == ':';
 }
+
+struct cluster_lapses cluster_lapses(const Trillium__V1__NodeStatusAnswer *node)
+{
+    struct cluster_lapses lapses = {0};
+    for (size_t i = 0; i < node->n_shards; i++)
+        for (size_t k = 0; k < node->shards[i]->n_lapsed; k++) {
+            const Trillium__V1__LapsedReplica *lapsed = node->shards[i]->lapsed[k];
+            lapses.count++;
+            lapses.waiting += !lapsed->rebuilding;
+            lapses.percent += lapsed->rebuilt_percent;
+        }
+    if (lapses.count) lapses.percent /= lapses.count;
+    return lapses;
+}

@@ -34,4 +34,11 @@ static inline const Trillium__V1__RouterStatusAnswer *cluster_router(const struc
 /* True when text names the daemon: its number, with or without the word before it, or its address ("127.0.2.1"). */
 bool cluster_is_named(const Trillium__V1__DaemonInfo *daemon, const char *text);
 
+/* A node's replicas that lost something. */
+struct cluster_lapses {
+    unsigned count, waiting; /* waiting: not being rebuilt yet */
+    unsigned percent;        /* of all that are lapsed, how much is rebuilt */
+};
+struct cluster_lapses cluster_lapses(const Trillium__V1__NodeStatusAnswer *node);
+
 #endif

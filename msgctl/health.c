@@ -71,6 +71,21 @@ static void judge_disk(const Trillium__V1__NodeStatusAnswer *node, struct health
             (unsigned long long)percent);
 }
 
+static void judge_lapses(const Trillium__V1__NodeStatusAnswer *node, struct health_report *out)
+{
+    struct cluster_lapses lapses = cluster_lapses(node);
+    if (lapses.count == 0) return;
+    if (lapses.waiting == 0)
+        find(out, HEALTH_DEGRADED, "node %u: %u of its replicas have lapsed and are being rebuilt (%u %%)", node->node,
+            lapses.count, lapses.percent);
+    else
+        find(out, HEALTH_DEGRADED,
+            "node %u: %u of its replicas have lapsed, and %u of these wait for controllers or for enough other "
+            "replicas "
+            "that are whole",
+            node->node, lapses.count, lapses.waiting);
+}
+
 static void judge_clock(const Trillium__V1__RouterStatusAnswer *router, unsigned id, struct health_report *out)
 {
     char behind[32];
@@ -107,6 +122,7 @@ static void judge_daemon(const struct cluster *cluster, size_t i, struct health_
     if (strcmp(version, TRILLIUM_VERSION) != 0)
         find(out, HEALTH_NOTE, "%s %u runs version %s, msgctl is %s", what, daemon->id, version, TRILLIUM_VERSION);
     if (node) judge_disk(node, out);
+    if (node) judge_lapses(node, out);
     if (router && router->nodes_suspected > 0)
         find(out, HEALTH_DEGRADED, "router %u suspects %u nodes", daemon->id, router->nodes_suspected);
     if (router) judge_clock(router, daemon->id, out);

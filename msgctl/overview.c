@@ -254,6 +254,9 @@ static json_t *node_json(const Trillium__V1__DaemonInfo *daemon, const Trillium_
     json_object_set_new(json, "view_version", json_integer((json_int_t)node->view_version));
     json_object_set_new(json, "disk_free_bytes", json_integer((json_int_t)node->disk_free_bytes));
     json_object_set_new(json, "disk_total_bytes", json_integer((json_int_t)node->disk_total_bytes));
+    struct cluster_lapses lapses = cluster_lapses(node);
+    json_object_set_new(json, "ranges_lapsed", json_integer(lapses.count));
+    json_object_set_new(json, "rebuilt_percent", json_integer(lapses.percent));
     json_object_set_new(json, "shards", shards);
     return json;
 }
@@ -262,8 +265,15 @@ static void node_row(
     struct output_table *table, const Trillium__V1__DaemonInfo *daemon, const Trillium__V1__NodeStatusAnswer *node)
 {
     char text[32];
+    struct cluster_lapses lapses = node ? cluster_lapses(node) : (struct cluster_lapses){0};
     output_cell(table, "%u", daemon->id);
-    output_cells(table, node ? "up" : daemon->up ? "silent" : "down", daemon->address, daemon->zone, NULL);
+    if (lapses.count == 0)
+        output_cells(table, node ? "up" : daemon->up ? "silent" : "down", NULL);
+    else if (lapses.count == lapses.waiting)
+        output_cell(table, "lapsed (%u)", lapses.count);
+    else
+        output_cell(table, "lapsed (%u), rebuilding %u %%", lapses.count, lapses.percent);
+    output_cells(table, daemon->address, daemon->zone, NULL);
     output_cell(table, "%u", daemon->shards);
     output_cell(table, "%u", daemon->ranges);
     if (!node) {

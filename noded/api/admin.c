@@ -4,6 +4,8 @@
 #include "noded/api/node.h"
 #include "proto/admin.pb-c.h"
 
+enum { LAPSED_TOLD_MAX = 64 }; /* of one shard */
+
 /* ---- status: every shard tells of itself, shard 0 answers for all ---- */
 
 struct status_gather {
@@ -16,11 +18,25 @@ struct status_gather {
         struct status_gather *gather;
         struct seat *seat;
         Trillium__V1__ShardStatus status;
+        Trillium__V1__LapsedReplica lapsed[LAPSED_TOLD_MAX], *pointers[LAPSED_TOLD_MAX];
     } shards[SHARDS_MAX];
 };
 
-static void fill(const struct seat *seat, Trillium__V1__ShardStatus *out)
+static void add_lapsed(struct status_of_shard *of, const struct replica *replica)
 {
+    if (replica->health == REPLICA_WHOLE || of->status.n_lapsed == LAPSED_TOLD_MAX) return;
+    Trillium__V1__LapsedReplica *lapsed = of->pointers[of->status.n_lapsed] = &of->lapsed[of->status.n_lapsed];
+    trillium__v1__lapsed_replica__init(lapsed);
+    lapsed->range = replica->id.value;
+    lapsed->rebuilding = replica->health == REPLICA_REBUILDING;
+    lapsed->rebuilt_percent = lapsed->rebuilding ? replica_copied_percent(replica) : 0;
+    of->status.lapsed = of->pointers;
+    of->status.n_lapsed++;
+}
+
+static void fill(const struct seat *seat, struct status_of_shard *of)
+{
+    Trillium__V1__ShardStatus *out = &of->status;
     const struct shard *shard = seat->shard;
     out->shard = seat->index;
     if (!shard) return;
@@ -32,6 +48,7 @@ static void fill(const struct seat *seat, Trillium__V1__ShardStatus *out)
     size_t at = 0;
     for (const struct replica *replica; (replica = map_next(&shard->replicas, &at, NULL));) {
         struct lsm_stats stats;
+        add_lapsed(of, replica);
         if (!replica->lsm) continue;
         lsm_stats(replica->lsm, &stats);
         out->files += stats.files;
@@ -55,7 +72,7 @@ static void told(struct mail *mail)
 static void tell(struct mail *mail)
 {
     struct status_of_shard *of = CONTAINER_OF(mail, struct status_of_shard, mail);
-    fill(of->seat, &of->status);
+    fill(of->seat, of);
     mail->deliver = told;
     reactor_post(of->gather->noded->host.reactors[0], mail);
 }

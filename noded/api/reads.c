@@ -256,6 +256,14 @@ static void handle_inspect(void *context, struct rpc_request *request)
         face_answer(&read->call, STATUS_BAD_REQUEST, NULL);
         return;
     }
+    const struct replica *replica = shard_replica(face->shard, (struct range_id){request->range});
+    if (replica && replica->health != REPLICA_WHOLE) {
+        Trillium__V1__ReplicaInspectAnswer body = TRILLIUM__V1__REPLICA_INSPECT_ANSWER__INIT;
+        body.lapsed = true;
+        body.rebuilt_percent = replica_copied_percent(replica);
+        face_answer(&read->call, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&body)});
+        return;
+    }
     if (!admit(read)) return;
     if (!replica_owns(read->replica, bytes_from(call->partition)))
         face_answer(&read->call, STATUS_BAD_REQUEST, NULL);

@@ -414,6 +414,12 @@ static void fill_replica(struct channel_op *op, const struct fan_slot *slot, Tri
         state->status = STATUS_CORRUPT;
         return;
     }
+    if (answer->lapsed) {
+        state->status = STATUS_UNAVAILABLE;
+        state->lapsed = true;
+        state->rebuilt_percent = answer->rebuilt_percent;
+        return;
+    }
     state->rows = answer->rows;
     state->digest = answer->digest;
     state->newest_id = answer->newest_id;
