@@ -12,6 +12,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "tests/model/lapse.h"
 #include "tests/model/rules.h"
 
 static const struct op CREATE = {OP_WRITE, 0, ROW_CREATE_A}, OTHER = {OP_WRITE, 0, ROW_CREATE_B},
@@ -221,6 +222,35 @@ static void check_rule(struct session *session, enum rule rule)
     expect_wrong(session, rule, &run);
 }
 
+/* ---- lapses ---- */
+
+static void check_lapses(struct session *session, unsigned replicas, unsigned lapses, bool with_delete)
+{
+    struct lapse_run run = {.replicas = replicas, .lapses = lapses, .with_delete = with_delete};
+    struct explore_result result = lapse_explore(&run, STATES_MAX, true);
+    bool passed = result.complete && !result.violation;
+    session->states += result.states;
+    note(session, passed);
+    printf("%u replicas, %u lapse%s, a create%s: %llu states%s%s\n", replicas, lapses, lapses > 1 ? "s" : "",
+        with_delete ? ", a delete" : "", (unsigned long long)result.states,
+        passed ? "" : ": FAILED: ", result.violation ? result.violation : "");
+    fflush(stdout);
+}
+
+static void check_lapse_rule(struct session *session, enum lapse_rule rule)
+{
+    struct lapse_run run = {.replicas = 3, .lapses = 1, .with_delete = rule == LAPSE_RULE_REBUILD_COUNTS_LATER};
+    run.off[rule] = true;
+    printf("  %-18s off:", lapse_rule_name(rule));
+    if (session->trace) printf("\n");
+    struct explore_result result = lapse_explore(&run, STATES_MAX, session->trace);
+    note(session, result.violation != NULL);
+    if (result.violation)
+        printf("  a lapse -> %s (%u steps)\n", result.violation, result.steps);
+    else
+        printf("  a lapse -> FAILED: nothing goes wrong without the rule \"%s\"\n", lapse_rule_text(rule));
+}
+
 int main(int argc, char **argv)
 {
     struct session session = {0};
@@ -246,12 +276,18 @@ int main(int argc, char **argv)
         check_pairs(&session, 1, true);
         check_pairs(&session, 2, false);
         check_two_messages(&session);
+        check_lapses(&session, 3, 1, true);
+        check_lapses(&session, 3, 2, false);
+        if (all) check_lapses(&session, 3, 2, true);
+        if (all) check_lapses(&session, 5, 1, false);
         if (all) check_pairs(&session, 2, true);
         if (all) check_triples(&session);
         printf("%llu states, all right; each rule switched off:\n", (unsigned long long)session.states);
     }
     for (enum rule rule = 0; rule < RULES_COUNT; rule++)
         if (!only || strcmp(only, rule_name(rule)) == 0) check_rule(&session, rule);
+    for (enum lapse_rule rule = 0; rule < LAPSE_RULES_COUNT; rule++)
+        if (!only || strcmp(only, lapse_rule_name(rule)) == 0) check_lapse_rule(&session, rule);
     rows_fini(session.rows);
     mem_free(session.rows);
     if (session.passed + session.failed == 0) fprintf(stderr, "model_rules: no rule is named %s\n", only);
