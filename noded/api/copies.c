@@ -78,6 +78,6 @@ static void handle_copy(void *context, struct rpc_request *request)
 }
 
 static const struct rpc_handler handlers[] = {
-    {METHOD_REPLICA_COPY, RPC_ROLE_BIT(RPC_ROLE_NODE), handle_copy, NULL},
+    {METHOD_REPLICA_COPY, RPC_ROLES_DAEMONS, handle_copy, NULL},
 };
 const struct rpc_handlers COPY_CALLS = {handlers, sizeof handlers / sizeof *handlers};

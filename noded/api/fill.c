@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/cluster/address.h"
 #include "common/rpc/rpc.h"
+#include "noded/replica/copying.h"
 #include "noded/replica/page_cutter.h"
 #include "noded/shard/change.h"
 #include "proto/replica.pb-c.h"
@@ -26,7 +27,7 @@ struct source {
     struct rpc_call call;
     enum status status;
     struct bytes body;
-    Trillium__V1__ReplicaCopyAnswer *answer;
+    struct copying *answer; /* in the fill's arena */
 };
 
 struct fill {
@@ -195,8 +196,9 @@ static enum status fetch(struct fill *fill, unsigned needed)
     for (unsigned i = 0; i < needed; i++) {
         struct source *source = &fill->sources[i];
         if (source->status != STATUS_OK) return source->status;
-        source->answer = rpc_decode(&fill->arena, &trillium__v1__replica_copy_answer__descriptor, source->body);
-        if (!source->answer || source->answer->next_partition.len > KEY_BYTES_MAX) return STATUS_BAD_REQUEST;
+        source->answer = arena_alloc(&fill->arena, sizeof *source->answer);
+        enum status status = copying_decode(source->body, source->answer, &fill->arena);
+        if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
 }
@@ -236,7 +238,7 @@ static enum status apply_large(struct fill *fill, struct change *change)
     return status;
 }
 
-static enum status apply_part(struct fill *fill, const Trillium__V1__CopyPart *part)
+static enum status apply_part(struct fill *fill, const struct copying_part *part)
 {
     struct change *change = arena_zalloc(&fill->arena, sizeof *change);
     struct record *record = &change->record;
@@ -244,24 +246,14 @@ static enum status apply_part(struct fill *fill, const Trillium__V1__CopyPart *p
     change->context = fill;
     record->kind = RECORD_PAGE;
     record->range = fill->replica->id;
-    record->partition = bytes_of(part->partition.data, part->partition.len);
-    record->body = bytes_of(part->page.data, part->page.len);
+    record->partition = part->partition;
+    record->body = part->page;
     enum status status = replica_check_page(record->body, &record->lo, &record->hi);
     if (status != STATUS_OK) return status;
     fill->bytes += record->body.size;
     fill->shard->counters.copied_bytes += record->body.size;
     if (record->body.size > PAGE_RECORD_BYTES) return apply_large(fill, change);
     return record->lo <= record->hi ? submit(fill, change) : STATUS_OK;
-}
-
-/* Where the answer ended. */
-static void position_after(const Trillium__V1__ReplicaCopyAnswer *answer, struct copy_position *out)
-{
-    struct bytes partition = bytes_of(answer->next_partition.data, answer->next_partition.len);
-    if (partition.size)
-        copy_position_set(out, partition, answer->next_hi);
-    else
-        copy_position_set_done(out);
 }
 
 /* Applies what the sources answered; the position moves to where the first of the answers ended. */
@@ -271,11 +263,11 @@ static enum status apply(struct fill *fill, unsigned needed)
     enum status status = STATUS_OK;
     for (unsigned i = 0; i < needed && status == STATUS_OK; i++) {
         const struct source *source = &fill->sources[i];
-        position_after(source->answer, &ended);
+        copying_position_after(source->answer, &ended);
         if (i == 0 || copy_position_compare(&ended, &next) < 0) copy_position_assign(&next, &ended);
         if (i > 0 && bytes_equal(source->body, fill->sources[0].body)) continue;
-        for (size_t k = 0; k < source->answer->n_parts && status == STATUS_OK; k++)
-            status = apply_part(fill, source->answer->parts[k]);
+        for (uint32_t k = 0; k < source->answer->count && status == STATUS_OK; k++)
+            status = apply_part(fill, &source->answer->parts[k]);
     }
     wait_for_all(fill);
     if (status == STATUS_OK && copy_position_compare(&next, &fill->position) <= 0) status = STATUS_BAD_REQUEST;

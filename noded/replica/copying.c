@@ -1,8 +1,10 @@
 #include "noded/replica/copying.h"
 
+#include "common/rpc/rpc.h"
 #include "common/runtime/fiber.h"
 #include "common/runtime/reactor.h"
 #include "noded/replica/reading.h"
+#include "proto/replica.pb-c.h"
 
 enum {
     PAGE_PIECE_BYTES = 64 << 10,
@@ -100,4 +102,33 @@ enum status copying_run(struct copying *out, struct replica *replica, struct rea
         }
     }
     return status;
+}
+
+enum status copying_decode(struct bytes body, struct copying *out, struct arena *arena)
+{
+    const Trillium__V1__ReplicaCopyAnswer *answer =
+        rpc_decode(arena, &trillium__v1__replica_copy_answer__descriptor, body);
+    if (!answer || answer->n_parts > COPYING_PARTS_MAX || answer->next_partition.len > KEY_BYTES_MAX)
+        return STATUS_BAD_REQUEST;
+    for (size_t i = 0; i < answer->n_parts; i++) {
+        struct copying_part *part = &out->parts[i];
+        uint64_t lo, hi;
+        part->partition = bytes_of(answer->parts[i]->partition.data, answer->parts[i]->partition.len);
+        part->page = bytes_of(answer->parts[i]->page.data, answer->parts[i]->page.len);
+        if (part->partition.size == 0 || part->partition.size > KEY_BYTES_MAX) return STATUS_BAD_REQUEST;
+        enum status status = replica_check_page(part->page, &lo, &hi);
+        if (status != STATUS_OK) return status;
+    }
+    out->count = (uint32_t)answer->n_parts;
+    out->next_partition = bytes_of(answer->next_partition.data, answer->next_partition.len);
+    out->next_hi = answer->next_hi;
+    return STATUS_OK;
+}
+
+void copying_position_after(const struct copying *copying, struct copy_position *out)
+{
+    if (copying->next_partition.size)
+        copy_position_set(out, copying->next_partition, copying->next_hi);
+    else
+        copy_position_set_done(out);
 }

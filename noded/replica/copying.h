@@ -31,4 +31,10 @@ struct copying {
 enum status copying_run(
     struct copying *copying, struct replica *replica, struct reactor *reactor, struct arena *arena) MUST_CHECK;
 
+/* What a source answered: parts and next, which lie in the arena. BAD_REQUEST: malformed, or a page or partition that
+   may not be; TOO_BIG. */
+enum status copying_decode(struct bytes body, struct copying *out, struct arena *arena) MUST_CHECK;
+/* Where the answer ended. */
+void copying_position_after(const struct copying *copying, struct copy_position *out);
+
 #endif

@@ -23,6 +23,7 @@ static void check_bodies(struct bytes body)
         CHECK(replica_state_take(&replica, buffer_bytes(&again)) == STATUS_OK);
         buffer_free(&again);
     }
+    copy_position_free(&replica.copied);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -119,6 +119,8 @@ def replica_calls():
             call(NODE_NODE, "REPLICA_COPY", data(1, CHANNEL) + fixed(2, three) + number(3, 1000), ROUTED),
             call(NODE_ROUTER, "REPLICA_PARTITIONS", data(1, CHANNEL[:8]) + number(2, 10), ROUTED),
             call(NODE_ROUTER, "REPLICA_INSPECT", data(1, CHANNEL), ROUTED),
+            call(NODE_ROUTER, "REPLICA_COPY", number(3, 65536), ROUTED),
+            call(NODE_ROUTER, "REPLICA_COPY", data(1, CHANNEL) + fixed(2, one) + number(3, 1), ROUTED),
         ]),
         "node_admin": b"".join([
             write(1, CREATE, one), call(NODE_ADMIN, "ADMIN_FLUSH"), write(1, CREATE, two), write(3, DELETE, one),
@@ -263,8 +265,22 @@ def controller_answers():
     }
 
 
+def copies():
+    page = open("tests/fuzz/corpus/page/raw", "rb").read()
+    part = data(1, CHANNEL) + data(2, page)
+    return {"last": data(1, part), "more": data(1, part) * 2 + data(2, CHANNEL) + fixed(3, IDS[0])}
+
+
+def states():
+    """Of replicas in the commit log: kind, version, flags, and what the flags name."""
+    return {"state_rebuilt": bytes([5, 1, 4, 1, 2, 2]),
+            "state_rebuilding": bytes([5, 1, 5, 1, 2, 1]) + varint(len(CHANNEL)) + CHANNEL + varint(IDS[0])}
+
+
 def main():
     targets = {
+        "copying": copies(),
+        "commit_log": states(),
         "calls": client_calls() | replica_calls() | control_calls(),
         "controllers": fellow_words(),
         "msgctl": msgctl_commands(),
