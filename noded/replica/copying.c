@@ -91,6 +91,7 @@ enum status copying_run(struct copying *out, struct replica *replica, struct rea
     out->next_hi = 0;
     struct lsm_partition *found = arena_alloc(arena, PARTITIONS_AT_ONCE * sizeof *found);
     struct bytes after = buffer_bytes(&from->partition);
+    if (after.size) after.data = arena_copy(arena, after.data, after.size); /* the answer outlives the position */
     bool ended = false;
     enum status status = after.size ? copy_partition(&copy, after, from->hi, &ended) : STATUS_OK;
     uint32_t count = PARTITIONS_AT_ONCE;
