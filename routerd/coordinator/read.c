@@ -213,10 +213,12 @@ static void start_repair(struct read *read, const struct read_slot *data)
         .epoch = read->epoch,
         .deadline_ns = read->deadline_ns,
         .through = data->through,
-        .more = data->more};
+        .more = data->more,
+        .needed = read->needed};
     for (unsigned i = 0; i < read->slots_count; i++) {
         struct read_slot *slot = &read->slots[i];
         rpc_call_cancel(&slot->call);
+        repair.all[repair.all_count++] = slot->replica;
         if (slot->state == SLOT_ANSWERED) repair.replicas[repair.replicas_count++] = slot->replica;
     }
     read_repair_start(read->coordinator, &repair, repaired, read);

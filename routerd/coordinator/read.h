@@ -3,8 +3,8 @@
  *
  * Data from the best replica, digests from enough others; late ones are hedged, silent ones suspected. Equal digests:
  * the data is the answer. Different: raw state of one common interval from all that answered, merged (reconcile.h),
- * written back to each that differs, answered when they have it. A read has no effect that its caller need know of, so
- * any failure may be tried again.
+ * written back to each that differs, answered when they have it; one that takes it late is suspected, and the read
+ * begins again with others. A read has no effect that its caller need know of, so any failure may be tried again.
  */
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_READ_H
 #define TRILLIUM_ROUTERD_COORDINATOR_READ_H

@@ -7,6 +7,8 @@
 #include "routerd/coordinator/reconcile.h"
 #include "routerd/coordinator/write.h"
 
+enum { LOOK_AGAIN_MS = 10 };
+
 /* Calls to all replicas at once, waited for together. */
 struct fan_slot {
     struct read_repair *repair;
@@ -19,6 +21,9 @@ struct read_repair {
     struct coordinator *coordinator;
     struct read_repair_spec spec;
     struct fiber *fiber;
+    struct timer late;
+    uint64_t asked_ns;
+    bool has_given_up; /* somebody was late, and the read begins again without him */
     unsigned open;
     struct fan_slot slots[REPLICAS_MAX];
     struct page_builder answer;
@@ -55,13 +60,45 @@ static void fan_call(struct read_repair *repair, unsigned i, struct rpc_call cal
     slot->call.epoch = repair->spec.epoch;
     slot->call.budget_us = left > 1000 ? (uint32_t)left : 1000;
     repair->open++;
+    repair->asked_ns = now;
     rpc_call_start(repair->spec.replicas[i]->peer, &slot->call, body);
 }
 
-static void fan_wait(struct read_repair *repair)
+static bool can_do_without(const struct read_repair *repair, const struct replica *late)
 {
-    while (repair->open > 0)
+    unsigned others = 0;
+    for (unsigned i = 0; i < repair->spec.all_count; i++)
+        others += repair->spec.all[i] != late && replica_is_usable(repair->spec.all[i]);
+    return others >= repair->spec.needed;
+}
+
+static void look_for_late(struct timer *timer)
+{
+    struct read_repair *repair = CONTAINER_OF(timer, struct read_repair, late);
+    uint64_t waited_us = (reactor_now_ns(repair->coordinator->reactor) - repair->asked_ns) / 1000;
+    for (unsigned i = 0; i < repair->spec.replicas_count; i++) {
+        struct replica *replica = repair->spec.replicas[i];
+        if (!rpc_call_is_open(&repair->slots[i].call) || waited_us < replica_suspect_after_us(replica)) continue;
+        if (!can_do_without(repair, replica)) continue;
+        replica_suspect_behind(replica, repair->spec.range);
+        repair->has_given_up = true;
+    }
+    if (repair->has_given_up)
+        fiber_wake(repair->fiber);
+    else
+        timer_start_in(timer, (uint64_t)LOOK_AGAIN_MS * 1000000);
+}
+
+/* False: the read is to begin again. */
+static bool fan_wait(struct read_repair *repair)
+{
+    timer_start_in(&repair->late, (uint64_t)SUSPECT_AFTER_US_MIN * 1000);
+    while (repair->open > 0 && !repair->has_given_up)
         fiber_suspend(repair->coordinator->reactor);
+    timer_stop(&repair->late);
+    for (unsigned i = 0; i < repair->spec.replicas_count; i++)
+        rpc_call_cancel(&repair->slots[i].call);
+    return !repair->has_given_up;
 }
 
 static enum status fetch_raw(
@@ -77,7 +114,7 @@ static enum status fetch_raw(
     body.mode = TRILLIUM__V1__READ_MODE__READ_MODE_RAW;
     for (unsigned i = 0; i < repair->spec.replicas_count; i++)
         fan_call(repair, i, (struct rpc_call){.method = METHOD_REPLICA_READ}, RPC_MESSAGE(&body));
-    fan_wait(repair);
+    if (!fan_wait(repair)) return STATUS_UNAVAILABLE;
     for (unsigned i = 0; i < repair->spec.replicas_count; i++) {
         struct fan_slot *slot = &repair->slots[i];
         if (slot->status != STATUS_OK) {
@@ -111,7 +148,7 @@ static enum status write_back(struct read_repair *repair, const struct reconcile
         fan_call(
             repair, i, (struct rpc_call){.method = METHOD_REPLICA_WRITE, .stamp = (uint64_t)fence}, RPC_MESSAGE(&body));
     }
-    fan_wait(repair);
+    if (!fan_wait(repair)) return STATUS_UNAVAILABLE;
     for (unsigned i = 0; i < repair->spec.replicas_count; i++) {
         enum status status = repair->slots[i].status;
         if (status_is_done(status) || status == STATUS_ID_TAKEN) continue;
@@ -217,5 +254,6 @@ void read_repair_start(struct coordinator *coordinator, const struct read_repair
     repair->spec = *spec;
     repair->done = done;
     repair->context = context;
+    timer_init(&repair->late, coordinator->reactor, look_for_late);
     fiber_start(coordinator->reactor, "read-repair", run, repair);
 }

@@ -1,6 +1,7 @@
 /*
  * read_repair: what a read does when digests differ: raw state of common intervals, merged, written back, answered.
- * A fiber; the replicas are those that answered the read, as many as the level asks or more.
+ * A fiber; the replicas are those that answered the read, as many as the level asks or more. One that is late now is
+ * suspected, and the repair fails, if without it enough of the range's replicas are left for the read to begin again.
  */
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_READ_REPAIR_H
 #define TRILLIUM_ROUTERD_COORDINATOR_READ_REPAIR_H
@@ -15,6 +16,9 @@ struct read_repair_spec {
     bool more;
     struct replica *replicas[REPLICAS_MAX]; /* in use by the read until done */
     unsigned replicas_count;
+    const struct replica *all[REPLICAS_MAX]; /* of the range; in use likewise */
+    unsigned all_count;
+    uint8_t needed; /* so many answer a read */
 };
 
 /* done is called once, from a fiber; any failure means: begin the read again. */

@@ -44,12 +44,18 @@ static uint64_t key_of(struct node_id node, uint16_t shard)
     return (uint64_t)node.value << 16 | shard;
 }
 
+/* What it lacks would make reads wait for it again. Without writes on their way nobody knows, and it is tried. */
+static bool is_still_behind(const struct replica *replica)
+{
+    return replica->behind && replica->uses > 0 && replica->write_us > replica_suspect_after_us(replica);
+}
+
 static void probed(struct rpc_call *call, const struct rpc_reply *reply)
 {
     struct replica *replica = CONTAINER_OF(call, struct replica, probe);
     bool answered = status_class(reply->status) != STATUS_CLASS_UNKNOWN && reply->status != STATUS_UNAVAILABLE;
-    if (answered && replica->suspected) {
-        replica->suspected = false;
+    if (answered && replica->suspected && !is_still_behind(replica)) {
+        replica->suspected = replica->behind = false;
         replica->answered_ns = reactor_now_ns(replica->coordinator->reactor);
         replica->coordinator->replicas.returns++;
         LOG(reactor_log(replica->coordinator->reactor), INFO, "replica.return", "node=%u shard=%u why=answered",
@@ -186,15 +192,32 @@ void replica_answered(struct replica *replica, uint64_t latency_us)
         replica->p99_us -= step / 5 + 1;
 }
 
-void replica_suspect(struct replica *replica, struct range_id range)
+void replica_wrote(struct replica *replica, uint64_t latency_us)
+{
+    replica->write_us = latency_us > UINT32_MAX ? UINT32_MAX : (uint32_t)latency_us;
+}
+
+static void suspect(struct replica *replica, struct range_id range, const char *why)
 {
     if (replica->suspected) return;
     replica->suspected = true;
     replica->probe_range = range.value;
     replica->coordinator->replicas.suspicions++;
-    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u why=slow p99_us=%u",
-        replica->node.value, replica->shard, replica->p99_us);
+    LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.suspect", "node=%u shard=%u why=%s p99_us=%u",
+        replica->node.value, replica->shard, why, replica->p99_us);
     timer_start_in(&replica->probe_timer, (uint64_t)PROBE_EVERY_MS * 1000000);
+}
+
+void replica_suspect(struct replica *replica, struct range_id range)
+{
+    suspect(replica, range, "slow");
+}
+
+void replica_suspect_behind(struct replica *replica, struct range_id range)
+{
+    replica->behind = true;
+    replica->write_us = UINT32_MAX; /* until a write shows otherwise */
+    suspect(replica, range, "behind");
 }
 
 uint64_t replica_hedge_after_us(const struct replica *replica)

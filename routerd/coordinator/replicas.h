@@ -4,6 +4,8 @@
  * Suspicion: a replica that lets a read wait for 4 x its p99 (at least 50 ms) while others answer, or whose pipe is
  * down, is asked no more; once a second a probe asks it back in. Latencies are those of first-choice reads alone, so a
  * dead replica cannot raise its own threshold. Writes go to suspected replicas too, as long as their pipe is up.
+ * One that lets the repair of a read wait for so long (its disk is slow, so it lacks what is new) is *behind*: it is
+ * not asked back in while it still takes writes as late.
  */
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
 #define TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
@@ -28,11 +30,13 @@ struct replica {
     uint16_t shard;
     uint64_t boot; /* of the node, as the newest view has it */
     bool suspected;
+    bool behind;          /* of the suspected: it lacks what others have, and takes it late */
     bool was_down;        /* its pipe ended and no other has come up since */
     bool gone;            /* the view has no such shard any more; freed with its last use */
     uint32_t uses;        /* slots of reads and writes that point here */
     uint32_t p99_us;      /* running estimate */
     uint32_t mean_us;     /* exponential average */
+    uint32_t write_us;    /* how long the last write took that it stored, or did not answer */
     uint64_t answered_ns; /* monotonic time of the last answer to anything */
     /* The probe repeats the question that suspicion came from. */
     struct rpc_call probe;
@@ -72,8 +76,12 @@ static inline bool replica_is_usable(const struct replica *replica)
 
 /* A read that was the replica's first choice was answered after this time. */
 void replica_answered(struct replica *replica, uint64_t latency_us);
+/* A write was stored by it, or not answered, after this time. */
+void replica_wrote(struct replica *replica, uint64_t latency_us);
 /* It let a read of this range wait for too long while others answered. */
 void replica_suspect(struct replica *replica, struct range_id range);
+/* It let the repair of such a read wait for too long. */
+void replica_suspect_behind(struct replica *replica, struct range_id range);
 /* How long a read may wait before another replica is asked as well, and before suspicion. */
 uint64_t replica_hedge_after_us(const struct replica *replica);
 uint64_t replica_suspect_after_us(const struct replica *replica);

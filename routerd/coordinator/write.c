@@ -14,6 +14,7 @@ struct write_slot {
     struct replica *replica;
     struct rpc_call call;
     uint8_t attempts, place;
+    uint64_t sent_ns;
     bool answered, stored;
     bool lapsed; /* counts for nothing: its replica has lapsed */
     enum status answer;
@@ -154,6 +155,7 @@ static void send(struct write_slot *slot)
     uint64_t now = reactor_now_ns(write->coordinator->reactor);
     uint64_t left_us = write->deadline_ns > now ? (write->deadline_ns - now) / 1000 : 0;
     slot->attempts++;
+    slot->sent_ns = now;
     slot->answered = slot->stored = false;
     slot->call = (struct rpc_call){.done = replied,
         .method = write->method,
@@ -363,7 +365,10 @@ static void replied(struct rpc_call *call, const struct rpc_reply *reply)
         slot->answered = true;
         slot->answer = reply->status;
         slot->stored = status_is_done(reply->status) || reply->status == STATUS_ID_TAKEN;
-        if (slot->stored) slot->replica->answered_ns = reactor_now_ns(write->coordinator->reactor);
+        uint64_t now = reactor_now_ns(write->coordinator->reactor);
+        if (slot->stored) slot->replica->answered_ns = now;
+        if (slot->stored || status_class(reply->status) == STATUS_CLASS_UNKNOWN)
+            replica_wrote(slot->replica, (now - slot->sent_ns) / 1000);
         if (reply->status == STATUS_DEAD) note_dead(write, reply->body);
         if (reply->status != STATUS_DOMINATED) write->dominated_only = false;
         count(slot);

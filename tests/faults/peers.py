@@ -68,7 +68,7 @@ class Fault:
         self.storm = Storm(self.cluster)
         self.storm.goes_on(200)
 
-    def play(self, begin, end, is_suspected=True):
+    def play(self, begin, end):
         cluster, storm = self.cluster, self.storm
         quiet = time.monotonic()
         storm.goes_on(self.quiet_ops)
@@ -76,8 +76,7 @@ class Fault:
         begun = time.monotonic()
         begin()
         try:
-            if is_suspected:
-                check(suspected(cluster, seen), f"{self.name}: both routers suspect the node")
+            check(suspected(cluster, seen), f"{self.name}: both routers suspect the node")
             since = time.monotonic()
             failures = RouterFailures(cluster)
             lasts(begun, self.seconds)

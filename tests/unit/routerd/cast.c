@@ -23,23 +23,45 @@ struct late_answer {
     struct rpc_request *request;
 };
 
+static void add_message(struct page_builder *page)
+{
+    uint8_t author[8];
+    struct buffer encoded = {0};
+    struct row row;
+    row_begin_create(&row);
+    row_put(&row, CHAT_AUTHOR_ID, value_of_int(TYPE_BIGINT, 7, author));
+    row_put(&row, CHAT_CONTENT, bytes_text("here"));
+    page_add_row(page, snowflake_first_of_ms(WORLD_EPOCH_US / 1000), row_encode_buffer(&row, &encoded));
+    buffer_free(&encoded);
+}
+
+static void answer_read(const struct cast_node *node, struct rpc_request *request)
+{
+    uint8_t digest[16] = {node->has_message};
+    struct arena arena = {0};
+    const Trillium__V1__ReplicaReadCall *call =
+        rpc_decode(&arena, &trillium__v1__replica_read_call__descriptor, request->body);
+    bool is_raw = call->mode == TRILLIUM__V1__READ_MODE__READ_MODE_RAW;
+    struct page_builder page = {0};
+    page_begin(&page, PAGE_NEWEST_FIRST, is_raw);
+    if (node->has_message) add_message(&page);
+    struct bytes bytes = page_finish(&page, call->lo, false);
+    Trillium__V1__ReplicaReadAnswer read = TRILLIUM__V1__REPLICA_READ_ANSWER__INIT;
+    read.digest = (ProtobufCBinaryData){sizeof digest, digest};
+    read.page = (ProtobufCBinaryData){bytes.size, (uint8_t *)(uintptr_t)bytes.data};
+    read.complete_through = call->lo;
+    rpc_answer(request, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&read)});
+    page_free(&page);
+    arena_free(&arena);
+}
+
 static void answer(struct timer *timer)
 {
     struct late_answer *late = CONTAINER_OF(timer, struct late_answer, timer);
-    struct rpc_request *request = late->request;
-    if (request->method == METHOD_REPLICA_READ) {
-        uint8_t digest[16] = {0};
-        struct page_builder page = {0};
-        page_begin(&page, PAGE_NEWEST_FIRST, false);
-        struct bytes bytes = page_finish(&page, 0, false);
-        Trillium__V1__ReplicaReadAnswer read = TRILLIUM__V1__REPLICA_READ_ANSWER__INIT;
-        read.digest = (ProtobufCBinaryData){sizeof digest, digest};
-        read.page = (ProtobufCBinaryData){bytes.size, (uint8_t *)(uintptr_t)bytes.data};
-        rpc_answer(request, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&read)});
-        page_free(&page);
-    } else {
-        rpc_answer(request, STATUS_OK, NULL);
-    }
+    if (late->request->method == METHOD_REPLICA_READ)
+        answer_read(late->node, late->request);
+    else
+        rpc_answer(late->request, STATUS_OK, NULL);
     mem_free(late);
 }
 
@@ -52,7 +74,7 @@ static void handle(void *context, struct rpc_request *request)
     late->node = node;
     late->request = request;
     timer_init(&late->timer, node->reactor, answer);
-    timer_start_in(&late->timer, node->delay_ns);
+    timer_start_in(&late->timer, node->delay_ns + (request->method == METHOD_REPLICA_WRITE ? node->write_delay_ns : 0));
 }
 
 static void boot_node(struct env *env, void *context)

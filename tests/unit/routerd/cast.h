@@ -15,7 +15,7 @@ enum { CAST_NODES = 3, CAST_TRACES = 64, CAST_LOG_BYTES = 1 << 16, CAST_CALLS = 
 
 struct cast;
 
-/* A node with one shard. What it is asked, it answers with OK (reads: an empty page) after a delay. */
+/* A node with one shard. What it is asked, it answers with OK after a delay. Every channel has one message or none. */
 struct cast_node {
     struct cast *cast;
     struct process *process;
@@ -23,8 +23,9 @@ struct cast_node {
     char name[16], address[ADDRESS_BYTES];
     struct reactor *reactor;
     struct rpc *rpc;
-    uint64_t delay_ns;
-    bool is_silent; /* answers never */
+    uint64_t delay_ns, write_delay_ns; /* the second in addition, of writes */
+    bool is_silent;                    /* answers never */
+    bool has_message;
     unsigned calls; /* it was asked */
     uint64_t traces[CAST_TRACES];
 };
