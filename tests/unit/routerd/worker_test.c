@@ -4,7 +4,6 @@
 
 #include "tests/unit/routerd/cast.h"
 
-
 static struct cast cast;
 
 static void begin(void)
