@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cluster/space_level.h"
 #include "msgctl/output.h"
 
-/* Shares of a disk from which nodes refuse things (docs/operating/msgctl.md). */
-enum { DISK_NOTE_PERCENT = 85, DISK_URGENT_PERCENT = 96, VIEW_BEHIND_MAX = 1 };
+enum { VIEW_BEHIND_MAX = 1 };
 
 const char *health_severity_name(enum health_severity severity)
 {
@@ -61,14 +61,18 @@ static void judge_controllers(const struct cluster *cluster, struct health_repor
 
 static void judge_disk(const Trillium__V1__NodeStatusAnswer *node, struct health_report *out)
 {
-    if (node->disk_total_bytes == 0) return;
-    uint64_t percent = 100 - node->disk_free_bytes * 100 / node->disk_total_bytes;
-    if (percent >= DISK_URGENT_PERCENT)
-        find(out, HEALTH_DOWN, "node %u: its disk is %llu %% full; without space it refuses every write; add space",
-            node->node, (unsigned long long)percent);
-    else if (percent >= DISK_NOTE_PERCENT)
-        find(out, HEALTH_DEGRADED, "node %u: its disk is %llu %% full; add space before it refuses writes", node->node,
-            (unsigned long long)percent);
+    enum space_level level = space_level_of(node->space_level);
+    if (node->disk_total_bytes == 0 || level == SPACE_LEVEL_OPEN) return;
+    char left[32];
+    output_bytes(node->disk_free_bytes, left);
+    if (space_level_allows(level, SPACE_USE_WRITE))
+        find(out, HEALTH_DEGRADED,
+            "node %u: its disk is %u %% full (%s free), so it %s; make room there before it refuses writes", node->node,
+            node->space_used_percent, left, space_level_text(level));
+    else
+        find(out, HEALTH_DOWN,
+            "node %u: its disk is %u %% full (%s free), so it %s; make room there, then it goes on by itself",
+            node->node, node->space_used_percent, left, space_level_text(level));
 }
 
 static void judge_lapses(const Trillium__V1__NodeStatusAnswer *node, struct health_report *out)

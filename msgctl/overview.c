@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cluster/space_level.h"
 #include "common/base/mem.h"
 #include "common/cluster/router_ring.h"
 #include "common/model/key.h"
@@ -257,8 +258,19 @@ static json_t *node_json(const Trillium__V1__DaemonInfo *daemon, const Trillium_
     struct cluster_lapses lapses = cluster_lapses(node);
     json_object_set_new(json, "ranges_lapsed", json_integer(lapses.count));
     json_object_set_new(json, "rebuilt_percent", json_integer(lapses.percent));
+    json_object_set_new(json, "disk_used_percent", json_integer((json_int_t)node->space_used_percent));
+    json_object_set_new(json, "disk_reserve_bytes", json_integer((json_int_t)node->disk_reserve_bytes));
+    json_object_set_new(json, "disk_level", json_string(space_level_name(space_level_of(node->space_level))));
     json_object_set_new(json, "shards", shards);
     return json;
+}
+
+/* A full disk comes first. */
+static const char *node_state(const Trillium__V1__NodeStatusAnswer *node)
+{
+    static const char *const states[SPACE_LEVELS] = {
+        "up", "up: takes no new ranges", "up: takes no imports", "FULL: no writes", "FULL: only deletes"};
+    return states[space_level_of(node->space_level)];
 }
 
 static void node_row(
@@ -267,8 +279,9 @@ static void node_row(
     char text[32];
     struct cluster_lapses lapses = node ? cluster_lapses(node) : (struct cluster_lapses){0};
     output_cell(table, "%u", daemon->id);
-    if (lapses.count == 0)
-        output_cells(table, node ? "up" : daemon->up ? "silent" : "down", NULL);
+    bool is_full = node && !space_level_allows(space_level_of(node->space_level), SPACE_USE_WRITE);
+    if (lapses.count == 0 || is_full)
+        output_cells(table, node ? node_state(node) : daemon->up ? "silent" : "down", NULL);
     else if (lapses.count == lapses.waiting)
         output_cell(table, "lapsed (%u)", lapses.count);
     else
@@ -328,8 +341,10 @@ static void print_node(const Trillium__V1__DaemonInfo *daemon, const Trillium__V
     if (!node) return;
     printf("version %s on %s, up for %s, view %llu\n", node->version, node->backend, output_time(node->uptime_ms, text),
         (unsigned long long)node->view_version);
-    printf("disk: %s free of %s\n\n", output_bytes(node->disk_free_bytes, text),
+    printf("disk: %s free of %s, ", output_bytes(node->disk_free_bytes, text),
         output_bytes(node->disk_total_bytes, other));
+    printf("%u %% used beyond its reserve of %s; it %s\n\n", node->space_used_percent,
+        output_bytes(node->disk_reserve_bytes, text), space_level_text(space_level_of(node->space_level)));
     struct output_table table = {.columns = 9};
     output_cells(
         &table, "SHARD", "RANGES", "FILES", "IN FILES", "MEMTABLES", "CACHE", "LOG SEGMENTS", "WRITES", "READS", NULL);

@@ -313,6 +313,11 @@ uint64_t wal_synced_sequence(const struct wal *wal)
     return wal->synced;
 }
 
+bool wal_lacks_space(const struct wal *wal)
+{
+    return wal->segments.disk_full;
+}
+
 uint64_t wal_bytes(const struct wal *wal)
 {
     return wal_segments_bytes(&wal->segments);

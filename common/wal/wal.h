@@ -118,6 +118,8 @@ void wal_sync(struct wal *wal);
 uint64_t wal_last_sequence(const struct wal *wal);
 /* Everything up to it is durable and was told. */
 uint64_t wal_synced_sequence(const struct wal *wal);
+/* The disk has no room for another segment; it is tried again by itself. */
+bool wal_lacks_space(const struct wal *wal);
 /* Of its segments on the disk, spares not counted. */
 uint64_t wal_bytes(const struct wal *wal);
 

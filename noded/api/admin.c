@@ -91,6 +91,10 @@ static void answer_status(struct status_gather *gather)
     body.uptime_ms = (reactor_now_ns(reactor) - noded->started_ns) / 1000000;
     body.view_version = atomic_load_explicit(&noded->view_version, memory_order_relaxed);
     if (disk_space(reactor, &body.disk_free_bytes, &body.disk_total_bytes) != STATUS_OK) body.disk_total_bytes = 0;
+    body.space_level = noded->space.level;
+    body.space_used_percent = space_used_percent(&noded->space.space);
+    body.disk_reserve_bytes = noded->space.space.reserve_bytes;
+    body.disk_reserve_held_bytes = noded->space.space.held_bytes;
     for (unsigned i = 0; i < noded->shards; i++)
         shards[i] = &gather->shards[i].status;
     body.n_shards = noded->shards;

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "noded/api/node.h"
 
 enum { SLOW_MS = 100, LINES_PER_SECOND = 20, RETRY_AFTER_US = 5000 };
 
@@ -36,6 +37,7 @@ static void init_metrics(struct face_metrics *out, struct metrics *m, unsigned s
     out->reads = counter(m, shard, "trillium_node_reads_total", "Reads served.");
     out->failures = counter(m, shard, "trillium_node_failures_total", "Calls that ended other than done.");
     out->busy = counter(m, shard, "trillium_node_busy_total", "Changes refused because of overload.");
+    out->full = counter(m, shard, "trillium_node_full_total", "Changes refused because of a full disk.");
     out->stale = counter(m, shard, "trillium_node_stale_epochs_total", "Calls refused because of their epoch.");
     out->damaged = counter(m, shard, "trillium_node_damaged_total", "Calls that met damaged or unreadable data.");
     out->lapses = counter(m, shard, "trillium_node_lapses_total", "Replicas found to have lost something.");
@@ -71,6 +73,7 @@ static void show_metrics(struct face *face)
     show(m->writes, counters->writes, &m->shown.writes);
     show(m->reads, counters->reads, &m->shown.reads);
     show(m->busy, counters->busy, &m->shown.busy);
+    show(m->full, counters->full, &m->shown.full);
     show(m->stale, counters->stale, &m->shown.stale);
     show(m->damaged, counters->damaged, &m->shown.damaged);
     show(m->lapses, counters->lapses, &m->shown.lapses);
@@ -102,11 +105,23 @@ static void show_metrics(struct face *face)
     if (face->rpc) rpc_metrics_show(&m->rpc, face->rpc);
 }
 
+/* Whether the reserve is needed. */
+static void ask_for_space(struct face *face)
+{
+    struct lsm_store_stats stats;
+    lsm_store_stats(face->shard->store, &stats);
+    if (stats.no_space > face->no_space_seen || shard_log_lacks_space(face->shard))
+        atomic_store(&face->noded->space.lacking, true);
+    face->no_space_seen = stats.no_space;
+}
+
 static void tick(struct timer *timer)
 {
     struct face *face = CONTAINER_OF(timer, struct face, tick);
     face->lines = 0;
     show_metrics(face);
+    ask_for_space(face);
+    space_calls_answer(&face->space_calls);
     timer_start_in(timer, 1000000000ull);
 }
 
@@ -116,6 +131,7 @@ void face_init(struct face *face, const struct face_options *options)
 {
     *face = (struct face){.noded = options->noded, .shard = options->shard, .reactor = options->shard->reactor};
     init_metrics(&face->metrics, options->metrics, options->shard->options.index);
+    space_calls_init(&face->space_calls, face->shard);
     timer_init(&face->tick, face->reactor, tick);
 }
 
@@ -172,6 +188,7 @@ static void said_goodbye(void *context)
 
 void face_close(struct face *face)
 {
+    space_calls_close(&face->space_calls);
     struct goodbye goodbye = {.fiber = fiber_current(face->reactor)};
     rpc_goodbye(face->rpc, said_goodbye, &goodbye);
     while (!goodbye.done)

@@ -7,10 +7,11 @@
 
 #include "common/obs/metrics.h"
 #include "common/rpc/obs/rpc_metrics.h"
+#include "noded/api/space_calls.h"
 #include "noded/shard/shard.h"
 
 struct face_metrics {
-    struct metrics_counter *writes, *reads, *failures, *busy, *stale, *damaged;
+    struct metrics_counter *writes, *reads, *failures, *busy, *full, *stale, *damaged;
     struct metrics_counter *lapses, *rebuilt, *copied;
     struct metrics_counter *flushed, *compacted, *logged;
     struct metrics_gauge *ranges, *lapsed, *memtable, *cache, *log, *tables, *table_bytes;
@@ -32,6 +33,8 @@ struct face {
     uint32_t fibers;       /* calls that are served in fibers */
     uint32_t lines;        /* logged in this second about calls */
     uint32_t router_pipes; /* open pipes of routers' workers */
+    struct space_calls space_calls;
+    uint64_t no_space_seen; /* of the store's failures */
 };
 
 /* The handlers, by file; their context is the face. */

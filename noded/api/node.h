@@ -13,6 +13,7 @@
 #include "common/runtime/identity.h"
 #include "noded/api/face.h"
 #include "noded/api/rebuild.h"
+#include "noded/api/space_keeper.h"
 #include "noded/noded.h"
 #include "noded/settings.h"
 
@@ -53,6 +54,7 @@ struct noded {
     atomic_uint met; /* shards that took a view over and met the routers */
 
     /* Shard 0's. */
+    struct space_keeper space; /* but for what it says */
     struct identity_file identity;
     struct controllers *controllers;
     struct membership *membership;

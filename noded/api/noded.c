@@ -74,6 +74,7 @@ static void open_directory(struct seat *seat)
     if (status != STATUS_OK) env_die(noded->host.env, status, why);
     const struct identity *identity = &noded->identity.identity;
     empty_tmp(seat);
+    space_keeper_open(&noded->space, noded);
     if (identity->boot >> (64 - FILE_IDS_PER_BOOT_BITS))
         shard_die(seat->shard, STATUS_CONFLICT, "identity: the boot counter is exhausted");
     atomic_store(&noded->next_file_id, identity->boot << FILE_IDS_PER_BOOT_BITS | 1);
@@ -198,7 +199,7 @@ static void meet_routers(struct timer *timer)
         return;
     }
     if (atomic_fetch_add(&noded->met, 1) + 1 == noded->shards && !atomic_load(&noded->stop_asked))
-        health_set(noded->host.health, HEALTH_READY, "serving");
+        space_keeper_say_ready(&noded->space);
 }
 
 static void shard_followed(void *context, uint16_t index)
@@ -343,6 +344,7 @@ static void start(void *argument)
     if (!atomic_load(&noded->stop_asked))
         health_set(noded->host.health, HEALTH_STARTING, "waiting for a view from a controller");
     join(noded);
+    space_keeper_start(&noded->space);
     noded->serving = true;
     gate_open(&noded->changed);
 }
@@ -459,6 +461,7 @@ static void stop(void *argument)
     membership_stop(noded->membership);
     noded->membership = NULL;
     controllers_destroy(noded->controllers);
+    space_keeper_stop(&noded->space);
     for (unsigned i = 0; i < noded->shards; i++) {
         noded->seats[i].drain.deliver = begin_drain;
         reactor_post(noded->seats[i].reactor, &noded->seats[i].drain);

@@ -271,11 +271,20 @@ static void handle_inspect(void *context, struct rpc_request *request)
         face_fiber(face, inspect, read);
 }
 
+/* ---- the disk ---- */
+
+static void handle_space(void *context, struct rpc_request *request)
+{
+    struct face *face = context;
+    space_calls_handle(&face->space_calls, request);
+}
+
 enum { READERS = RPC_ROLES_DAEMONS | RPC_ROLE_BIT(RPC_ROLE_ADMIN) };
 static const struct rpc_handler handlers[] = {
     {METHOD_REPLICA_READ, READERS, handle_read, NULL},
     {METHOD_REPLICA_NEWEST, READERS, handle_newest, NULL},
     {METHOD_REPLICA_PARTITIONS, READERS, handle_partitions, NULL},
     {METHOD_REPLICA_INSPECT, READERS, handle_inspect, NULL},
+    {METHOD_REPLICA_SPACE, RPC_ROLE_BIT(RPC_ROLE_ROUTER), handle_space, NULL},
 };
 const struct rpc_handlers READ_CALLS = {handlers, sizeof handlers / sizeof *handlers};

@@ -9,6 +9,7 @@ bool noded_sight(const struct noded *noded, struct noded_sight *out)
     for (unsigned i = 0; i < noded->shards; i++) {
         const struct seat *seat = &noded->seats[i];
         rpc_sight(seat->face.rpc, &out->rpc);
+        out->parked += seat->face.space_calls.count;
         out->changes += seat->shard->changes_open;
         out->fibers += seat->shard->lookups + seat->face.fibers;
         size_t position = 0;

@@ -14,6 +14,7 @@ struct noded_sight {
     uint32_t fibers;      /* that serve calls or look up */
     uint32_t cursors;     /* open */
     uint32_t lapsed;      /* replicas that are not whole */
+    uint32_t parked;      /* of the requests: those that wait for another level of the disk */
 };
 
 /* False while it starts or stops. */

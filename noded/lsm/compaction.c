@@ -285,6 +285,7 @@ enum status tree_compact(struct lsm *lsm, struct sstable *const *inputs, uint32_
     if (status == STATUS_BUSY) return status;
     lsm->compaction_failed = true;
     lsm->store->stats.failed_compactions++;
+    lsm->store->stats.no_space += status == STATUS_NO_SPACE;
     LOG(reactor_log(lsm->store->reactor), ERROR, "compaction.failed", "range=%016llx files=%u status=%s",
         (unsigned long long)lsm->range, count, status_name(status));
     return status;

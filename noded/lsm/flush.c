@@ -110,6 +110,7 @@ enum status tree_flush_once(struct lsm *lsm)
     gate_open(&lsm->changed);
     if (status != STATUS_OK) {
         store->stats.failed_flushes++;
+        store->stats.no_space += status == STATUS_NO_SPACE;
         LOG(reactor_log(store->reactor), ERROR, "flush.failed", "range=%016llx status=%s",
             (unsigned long long)lsm->range, status_name(status));
         return status;

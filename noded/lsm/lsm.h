@@ -66,6 +66,7 @@ struct lsm_store_stats {
     uint64_t memtable_bytes, cache_bytes, cache_hits, cache_misses;
     uint64_t flushes, flushed_bytes, compactions, compacted_bytes_read, compacted_bytes_written;
     uint64_t corrupt_blocks, failed_flushes, failed_compactions;
+    uint64_t no_space; /* of these, for want of disk space */
 };
 void lsm_store_stats(const struct lsm_store *store, struct lsm_store_stats *out);
 

@@ -169,6 +169,16 @@ enum status replica_check_page(struct bytes page, uint64_t *lo, uint64_t *hi)
     return STATUS_OK;
 }
 
+bool replica_page_has_rows(struct bytes page)
+{
+    struct page_reader reader;
+    struct page_entry entry;
+    if (page_open(page, &reader) != STATUS_OK) CHECK(false); /* it was checked */
+    while (page_next(&reader, &entry))
+        if (entry.kind == PAGE_ROW) return true;
+    return false;
+}
+
 /* ---- changes ---- */
 
 enum status replica_verdict(const struct lsm_row *held, struct bytes row)

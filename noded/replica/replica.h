@@ -74,6 +74,9 @@ enum status replica_check_row(enum replica_write kind, struct bytes row) MUST_CH
 /* The same of a page to write back; sets the lowest and highest id that it speaks of (lo > hi: none). */
 enum status replica_check_page(struct bytes page, uint64_t *lo, uint64_t *hi) MUST_CHECK;
 
+/* Whether a checked page has rows that live; others are deletes alone. */
+bool replica_page_has_rows(struct bytes page);
+
 /* ---- Changes ---- */
 
 /* What a write of one row meets. held: as lsm_lookup gave it, NULL: nothing is known of the id. DEAD, ID_TAKEN,

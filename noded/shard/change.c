@@ -175,6 +175,17 @@ static enum status judge_import(const struct shard *shard, const struct change *
     return lives ? STATUS_OK : STATUS_TOO_OLD;
 }
 
+/* What a change wants disk space for. */
+static enum space_use use_of(const struct change *change)
+{
+    const struct record *record = &change->record;
+    if (record->kind == RECORD_ROW) {
+        if (row_bytes_is_delete(record->body)) return SPACE_USE_DELETE;
+        return change->is_create && change->import_session ? SPACE_USE_IMPORT : SPACE_USE_WRITE;
+    }
+    return record->kind == RECORD_PAGE && replica_page_has_rows(record->body) ? SPACE_USE_REPAIR : SPACE_USE_DELETE;
+}
+
 static enum status judge_call(struct shard *shard, struct change *change)
 {
     enum status status = shard_admit(shard, change->record.range, change->epoch, REPLICA_WRITES, &change->replica);
@@ -186,6 +197,7 @@ static enum status judge_call(struct shard *shard, struct change *change)
         status = judge_import(shard, change);
         if (status != STATUS_OK) return status;
     }
+    if (shard->space != SPACE_LEVEL_OPEN && !space_level_allows(shard->space, use_of(change))) return STATUS_FULL;
     return lsm_store_is_full(shard->store) ? STATUS_BUSY : STATUS_OK;
 }
 
@@ -211,6 +223,7 @@ enum status change_start(struct shard *shard, struct change *change)
     if (status == STATUS_OK) status = append(shard, change);
     if (status == STATUS_BUSY) shard->counters.busy++;
     if (status == STATUS_STALE_EPOCH) shard->counters.stale++;
+    if (status == STATUS_FULL) shard->counters.full++;
     if (status != STATUS_OK) return status;
     shard->changes_open++;
     change->replica->changes++;

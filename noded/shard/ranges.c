@@ -119,6 +119,7 @@ static enum status begin_adopting(struct shard *shard, const struct view_range *
         bool ours = shard->next_node.value && view_range_has(record, shard->next_node) &&
                     view_shard_of(record->id, shard->options.count) == shard->options.index;
         if (!ours || record->epoch == 0) return STATUS_NOT_OWNER;
+        if (!space_level_allows(shard->space, SPACE_USE_RANGE)) return STATUS_FULL;
         enum status status = shard_make_replica(shard, record->id, &replica);
         if (status != STATUS_OK) return status;
     }
@@ -171,7 +172,7 @@ static void know_self(struct shard *shard, struct replica *replica)
 
 static void take_over(struct shard *shard, const struct view *view)
 {
-    uint64_t last = 0;
+    uint64_t last = 0, refused = 0;
     for (unsigned i = 0; i < view->ranges_count; i++) {
         const struct view_range *range = &view->ranges[i];
         struct replica *replica;
@@ -179,9 +180,11 @@ static void take_over(struct shard *shard, const struct view *view)
         if (status == STATUS_OK) know_self(shard, replica);
         if (status == STATUS_OK && replica->state_sequence > last) last = replica->state_sequence;
         if (status == STATUS_OK || status == STATUS_NOT_OWNER) continue;
+        refused += status == STATUS_FULL;
         LOG(reactor_log(shard->reactor), ERROR, "range.unadopted", "range=%016llx epoch=%llu status=%s",
             (unsigned long long)range->id.value, (unsigned long long)range->epoch, status_name(status));
     }
+    shard->ranges_refused = refused > 0;
     while (shard->told < last)
         gate_wait(shard->reactor, &shard->settled, REACTOR_NEVER);
 }

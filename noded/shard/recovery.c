@@ -15,9 +15,7 @@
 enum {
     PATIENCE_MS = 6000,
     PAUSE_MS = 500,
-    LOG_SEGMENT_SHARE = 16, /* of the shard's memory */
-    LOG_SEGMENT_BYTES_MIN = 1 << 20,
-    LOG_SEGMENTS_MAX = 8, /* beyond so many, trees are flushed to free the oldest */
+    FOREIGN_SEGMENT_BYTES = 1 << 20,
 };
 
 /* ---- trees ---- */
@@ -216,13 +214,10 @@ static void check_end(struct shard *shard, uint8_t log, uint64_t last)
 
 static struct wal_config log_config(const struct shard *shard)
 {
-    uint64_t segment = shard->options.memory_bytes / LOG_SEGMENT_SHARE / 4096 * 4096;
-    if (segment < LOG_SEGMENT_BYTES_MIN) segment = LOG_SEGMENT_BYTES_MIN;
-    if (segment > WAL_SEGMENT_BYTES_DEFAULT) segment = WAL_SEGMENT_BYTES_DEFAULT;
     return (struct wal_config){.dir = SHARD_LOG_DIRECTORY,
         .log = shard->log,
         .cluster = shard->options.cluster,
-        .segment_bytes = (uint32_t)segment,
+        .segment_bytes = (uint32_t)shard_segment_bytes(shard),
         .replay = {.record = replay_record, .context = (void *)(uintptr_t)shard}};
 }
 
@@ -236,7 +231,7 @@ static void log_is_open(struct shard *shard, const struct wal_recovery *recovery
 {
     shard->told = wal_synced_sequence(shard->wal);
     shard->log_segment_bytes = log_config(shard).segment_bytes;
-    shard->log_bytes_max = shard->log_segment_bytes * LOG_SEGMENTS_MAX;
+    shard->log_bytes_max = shard->log_segment_bytes * SHARD_LOG_SEGMENTS_MAX;
     LOG(reactor_log(shard->reactor), INFO, "log.open", "log=%u records=%llu last=%llu torn=%d ranges=%zu", shard->log,
         (unsigned long long)recovery->records, (unsigned long long)recovery->last_sequence, recovery->torn,
         shard->replicas.count);
@@ -322,7 +317,7 @@ void shard_release_foreign(struct shard *shard, uint8_t log)
     struct wal_recovery recovery;
     struct wal *wal;
     config.log = log;
-    config.segment_bytes = LOG_SEGMENT_BYTES_MIN; /* what stays behind */
+    config.segment_bytes = FOREIGN_SEGMENT_BYTES; /* what stays behind */
     config.replay = (struct wal_replay){.record = skip_record, .accept_damage = true};
     enum status status = wal_open(shard->reactor, &config, &recovery, &wal);
     if (status != STATUS_OK) die_of_log(shard, log, status, &recovery);

@@ -8,7 +8,7 @@
 #include "noded/shard/change.h"
 
 /* Of the shard's memory: the rest is for calls under way, the log's buffers and what allocators waste. */
-enum { CACHE_SHARE = 4, MEMTABLE_SHARE = 6 };
+enum { CACHE_SHARE = 4 };
 
 static void log_is_free(void *context, struct lsm *lsm)
 {
@@ -37,7 +37,7 @@ struct shard *shard_create(const struct shard_options *options)
     struct lsm_store_options store = {.reactor = options->reactor,
         .cluster = options->cluster,
         .cache_bytes = options->memory_bytes / CACHE_SHARE,
-        .memtable_bytes = options->memory_bytes / MEMTABLE_SHARE,
+        .memtable_bytes = options->memory_bytes / SHARD_MEMTABLE_SHARE,
         .next_file_id = next_file_id,
         .released = log_is_free,
         .context = shard};

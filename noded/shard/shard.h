@@ -14,6 +14,7 @@
 #define TRILLIUM_NODED_SHARD_SHARD_H
 
 #include "common/base/map.h"
+#include "common/cluster/space_level.h"
 #include "common/cluster/shared_view.h"
 #include "common/runtime/fiber.h"
 #include "common/runtime/reactor.h"
@@ -22,11 +23,17 @@
 
 #define SHARD_LOG_DIRECTORY "log"
 
+enum {
+    SHARD_MEMTABLE_SHARE = 6,   /* of the shard's memory */
+    SHARD_LOG_SEGMENTS_MAX = 8, /* beyond so many, trees are flushed to free the oldest */
+};
+
 struct shard_options {
     struct reactor *reactor;
     uint16_t index, count;
     struct uuid cluster;
     uint64_t memory_bytes; /* of this shard, for everything */
+    uint64_t disk_bytes;   /* of all shards; 0: plenty. May be set until the log is opened */
     /* As in struct lsm_store_options. */
     uint64_t (*next_file_id)(void *context);
     /* Optional, on the shard's reactor: the log's synced sequence rose; the view was taken over. */
@@ -40,6 +47,7 @@ struct shard_counters {
     uint64_t lookups_waited;       /* writes whose lookup needed a block */
     uint64_t orders_waited;        /* changes that waited behind such a one */
     uint64_t busy, stale, damaged; /* refused: overload, epochs; local faults met */
+    uint64_t full;                 /* refused for want of disk space */
     uint64_t adoptions, forced_flushes;
     uint64_t lapses, rebuilt, copied_bytes; /* replicas that lapsed, that are whole again; what was fetched for them */
 };
@@ -68,6 +76,8 @@ struct shard {
     uint32_t lookups;       /* fibers that serve waiting changes */
     struct list ready;      /* struct change that may look up and wait for such a fiber */
     uint32_t changes_open;  /* appended and not done */
+    enum space_level space; /* of the node's disk */
+    bool ranges_refused;    /* ranges of the view were, because of it */
     bool started, stopping;
     struct shard_counters counters;
 };
@@ -96,6 +106,17 @@ void shard_start(struct shard *shard);
 /* (fiber) No change or reading is under way or will come. Ends background work, closes trees and log. */
 void shard_stop(struct shard *shard);
 
+/* ---- Disk space ---- */
+
+/* The node's disk is so full now: what the level does not allow is refused with FULL. When it falls, ranges that were
+   refused are taken. */
+void shard_use_space(struct shard *shard, enum space_level level);
+/* What the shard must be able to write although everybody else's space is used up: its memtables as files, and log
+   segments for deletes. The same from start to end; set disk_bytes first. */
+uint64_t shard_reserve_bytes(const struct shard *shard);
+/* The log cannot grow. */
+bool shard_log_lacks_space(const struct shard *shard);
+
 /* ---- Replicas ---- */
 
 /* NULL: the shard has no replica of the range. */
@@ -115,7 +136,7 @@ void shard_use_view(struct shard *shard, struct shared_view *view, struct node_i
    turn are judged by it; shard_adopt still has to wait for it. */
 void shard_adopt_soon(struct shard *shard, const struct view_range *record);
 /* (fiber) Adopts a newer ownership record durably, making the replica if need be; older ones are ignored. NOT_OWNER: it
-   is not for this node and shard; NO_SPACE, UNAVAILABLE. out is the replica. */
+   is not for this node and shard; FULL, UNAVAILABLE. out is the replica. */
 enum status shard_adopt(struct shard *shard, const struct view_range *record, struct replica **out) MUST_CHECK;
 
 /* ---- Lapse and rebuild (docs/protocols/rebuild.md); all (fiber) ---- */
@@ -141,6 +162,8 @@ enum status shard_change_state(struct shard *shard, struct replica *replica, con
 enum status shard_make_replica(struct shard *shard, struct range_id range, struct replica **out) MUST_CHECK;
 /* This record is durable, and so are all before it. */
 void shard_told(struct shard *shard, uint64_t sequence);
+/* Size of a segment of the log. */
+uint64_t shard_segment_bytes(const struct shard *shard);
 /* Frees what of the log is in files. */
 void shard_release_log(struct shard *shard);
 /* The one with the most in memory; NULL: there is none. */

@@ -408,6 +408,7 @@ void routerd_sight(const struct routerd *routerd, struct routerd_sight *out)
     for (uint32_t i = 0; i < routerd->host.reactors_count; i++) {
         const struct worker *worker = &routerd->workers[i];
         if (worker->rpc) rpc_sight(worker->rpc, &out->rpc);
+        out->space_calls += replicas_asking(&worker->coordinator.replicas);
         out->operations += worker->coordinator.open;
         out->flights += (uint32_t)worker->coalesce.chains.count;
         for (const struct list *link = worker->ring_waiters.next; link != &worker->ring_waiters; link = link->next)

@@ -12,6 +12,7 @@ struct routerd_sight {
     struct rpc_sight rpc;         /* of all workers */
     uint32_t operations, flights; /* reads and writes under way; keys that somebody flies or boards for */
     uint32_t parked;              /* of the requests: those that wait for a newer ring */
+    uint32_t space_calls;         /* of the calls: those that wait for another level of a disk */
 };
 
 void routerd_sight(const struct routerd *routerd, struct routerd_sight *out);

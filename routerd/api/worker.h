@@ -20,7 +20,7 @@ struct routerd;
 
 struct worker_metrics {
     struct metrics_counter *calls, *failures, *unknown;
-    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions, *abandoned;
+    struct metrics_counter *flights, *boarded, *mismatches, *write_backs, *hedges, *suspicions, *abandoned, *full;
     struct histogram *read, *write;
     struct rpc_metrics rpc;
 };

@@ -52,6 +52,7 @@ static void tick(struct timer *timer)
     show(worker->metrics.write_backs, counters->write_backs);
     show(worker->metrics.hedges, counters->hedges);
     show(worker->metrics.abandoned, counters->abandoned);
+    show(worker->metrics.full, counters->full);
     show(worker->metrics.suspicions, worker->coordinator.replicas.suspicions);
     rpc_metrics_show(&worker->metrics.rpc, worker->rpc);
     timer_start_in(timer, (uint64_t)TICK_MS * 1000000);
@@ -72,6 +73,8 @@ static void make_metrics(struct worker *worker, struct metrics *metrics)
     m->suspicions = metrics_counter(metrics, "trillium_router_suspicions_total", "", "times a replica was suspected");
     m->abandoned = metrics_counter(
         metrics, "trillium_router_abandoned_total", "", "writes told of whose slowest replica was not waited for");
+    m->full = metrics_counter(
+        metrics, "trillium_router_full_total", "", "writes refused at once because too few nodes have disk space");
     m->read = metrics_latency(metrics, "trillium_router_read_seconds", "", "from boarding to landing");
     rpc_metrics_init(&m->rpc, metrics);
     m->write = metrics_latency(metrics, "trillium_router_write_seconds", "", "creates and deletes, until decided");
@@ -153,6 +156,7 @@ void worker_drain(struct worker *worker, void (*done)(void *context), void *cont
     worker->drained_context = context;
     timer_stop(&worker->tick);
     if (worker->view) ids_answer_ring_waiters(worker, true);
+    replicas_quieten(&worker->coordinator.replicas);
     rpc_goodbye(worker->rpc, said_goodbye, worker);
 }
 

@@ -25,6 +25,7 @@ enum {
 
 struct coordinator_counters {
     uint64_t writes, reads, mismatches, write_backs, write_back_rows, hedges, stale_epochs, closed_notices, abandoned;
+    uint64_t full; /* writes refused before they were sent, for want of disk space at nodes */
 };
 
 struct coordinator {

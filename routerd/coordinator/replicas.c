@@ -14,7 +14,9 @@ void replicas_init(struct replicas *replicas)
 static void hang_up(struct replica *replica)
 {
     timer_stop(&replica->probe_timer);
+    timer_stop(&replica->space_timer);
     rpc_call_cancel(&replica->probe);
+    rpc_call_cancel(&replica->space_call);
     rpc_peer_destroy(replica->peer);
     mem_free(replica);
 }
@@ -80,6 +82,82 @@ static void probe(struct timer *timer)
     rpc_call_start(replica->peer, &replica->probe, RPC_MESSAGE(&body));
 }
 
+/* ---- disk space ---- */
+
+static void ask_space(struct replica *replica);
+
+/* All shards of a node tell the same: the first is enough for the log. */
+static bool another_told(const struct replica *replica, enum space_level level)
+{
+    const struct map *all = &replica->coordinator->replicas.by_key;
+    size_t position = 0;
+    for (const struct replica *other; (other = map_next(all, &position, NULL));)
+        if (other != replica && other->node.value == replica->node.value && other->space == level) return true;
+    return false;
+}
+
+static void take_space(struct replica *replica, enum space_level level)
+{
+    if (replica->space != level && !another_told(replica, level))
+        LOG(reactor_log(replica->coordinator->reactor), WARN, "replica.space",
+            "node=%u before=%s now=%s why=\"its disk: it %s\"", replica->node.value, space_level_name(replica->space),
+            space_level_name(level), space_level_text(level));
+    replica->space = level;
+    replica->space_known = true;
+}
+
+static void told_space(struct rpc_call *call, const struct rpc_reply *reply)
+{
+    struct replica *replica = CONTAINER_OF(call, struct replica, space_call);
+    struct coordinator *coordinator = replica->coordinator;
+    Trillium__V1__ReplicaSpaceAnswer *answer = NULL;
+    if (reply->status == STATUS_OK)
+        answer = rpc_decode(&coordinator->scratch, &trillium__v1__replica_space_answer__descriptor, reply->body);
+    if (answer) take_space(replica, space_level_of(answer->level));
+    arena_reset(&coordinator->scratch);
+    if (!rpc_peer_is_up(replica->peer)) return; /* asked again when it is */
+    uint64_t at = replica->space_asked_ns + (uint64_t)SPACE_PAUSE_MS * 1000000;
+    timer_start_at(&replica->space_timer, at);
+}
+
+static void ask_space(struct replica *replica)
+{
+    if (replica->coordinator->replicas.quiet || rpc_call_is_open(&replica->space_call)) return;
+    if (!rpc_peer_is_up(replica->peer)) return;
+    Trillium__V1__ReplicaSpaceCall body = TRILLIUM__V1__REPLICA_SPACE_CALL__INIT;
+    body.have = replica->space_known ? (uint32_t)replica->space + 1 : 0;
+    replica->space_asked_ns = reactor_now_ns(replica->coordinator->reactor);
+    replica->space_call =
+        (struct rpc_call){.done = told_space, .method = METHOD_REPLICA_SPACE, .budget_us = SPACE_PARK_MS * 1000};
+    rpc_call_start(replica->peer, &replica->space_call, RPC_MESSAGE(&body));
+}
+
+static void ask_space_again(struct timer *timer)
+{
+    ask_space(CONTAINER_OF(timer, struct replica, space_timer));
+}
+
+void replicas_quieten(struct replicas *replicas)
+{
+    replicas->quiet = true;
+    size_t position = 0;
+    for (struct replica *replica; (replica = map_next(&replicas->by_key, &position, NULL));) {
+        timer_stop(&replica->space_timer);
+        rpc_call_cancel(&replica->space_call);
+    }
+}
+
+uint32_t replicas_asking(const struct replicas *replicas)
+{
+    uint32_t asking = 0;
+    size_t position = 0;
+    for (struct replica *replica; (replica = map_next(&replicas->by_key, &position, NULL));)
+        asking += rpc_call_is_open(&replica->space_call);
+    return asking;
+}
+
+/* ---- pipes ---- */
+
 /* A pipe that ends is told like any other suspicion: whoever reads the log asks when a replica was no longer asked. */
 static void went_down(void *context, struct rpc_peer *peer)
 {
@@ -96,6 +174,9 @@ static void came_up(void *context, struct rpc_peer *peer, const struct rpc_info 
     (void)peer;
     (void)info;
     struct replica *replica = context;
+    replica->space_known = false;
+    timer_stop(&replica->space_timer);
+    ask_space(replica);
     if (!replica->was_down) return;
     replica->was_down = false;
     replica->coordinator->replicas.returns++;
@@ -149,6 +230,7 @@ struct replica *replicas_get(struct coordinator *coordinator, struct node_id nod
     replica->p99_us = 5000;
     replica->mean_us = 1000;
     timer_init(&replica->probe_timer, coordinator->reactor, probe);
+    timer_init(&replica->space_timer, coordinator->reactor, ask_space_again);
     map_put(&coordinator->replicas.by_key, key_of(node_id, shard), replica);
     return replica;
 }
@@ -233,7 +315,8 @@ uint64_t replica_suspect_after_us(const struct replica *replica)
 
 static int rank(const struct replica *replica)
 {
-    return replica_is_usable(replica) ? 0 : replica_is_up(replica) ? 1 : 2;
+    if (replica_is_usable(replica)) return replica_has_space(replica, SPACE_USE_WRITE) ? 0 : 1;
+    return replica_is_up(replica) ? 2 : 3;
 }
 
 static bool is_better(const struct replica *a, const struct replica *b)

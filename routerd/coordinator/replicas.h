@@ -6,11 +6,15 @@
  * dead replica cannot raise its own threshold. Writes go to suspected replicas too, as long as their pipe is up.
  * One that lets the repair of a read wait for so long (its disk is slow, so it lacks what is new) is *behind*: it is
  * not asked back in while it still takes writes as late.
+ *
+ * Disk space: each tells how full its node's disk is (REPLICA_SPACE, a parked call), so that a write which would be
+ * refused there is not sent. One of whose disk creates are refused lacks what is new, so reads prefer others.
  */
 #ifndef TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
 #define TRILLIUM_ROUTERD_COORDINATOR_REPLICAS_H
 
 #include "common/base/map.h"
+#include "common/cluster/space_level.h"
 #include "common/model/view.h"
 #include "common/rpc/rpc.h"
 
@@ -20,6 +24,8 @@ enum {
     SUSPECT_AFTER_US_MIN = 50 * 1000,
     SUSPECT_P99_FACTOR = 4,
     PROBE_EVERY_MS = 1000,
+    SPACE_PARK_MS = 25000, /* above the 20 s that a node parks the call */
+    SPACE_PAUSE_MS = 1000, /* between calls that are answered at once */
     HEDGE_PERCENT = 5,
 };
 
@@ -42,11 +48,18 @@ struct replica {
     struct rpc_call probe;
     struct timer probe_timer;
     uint64_t probe_range;
+    /* The level that it told last; not known: none was told by this pipe. */
+    enum space_level space;
+    bool space_known;
+    struct rpc_call space_call;
+    uint64_t space_asked_ns;
+    struct timer space_timer;
 };
 
 struct replicas {
     struct map by_key; /* node << 16 | shard -> struct replica * */
     uint64_t suspicions, returns;
+    bool quiet; /* no disk is asked about any more */
 };
 
 void replicas_init(struct replicas *replicas);
@@ -73,6 +86,16 @@ static inline bool replica_is_usable(const struct replica *replica)
 {
     return replica_is_up(replica) && !replica->suspected;
 }
+
+/* Whether its disk has room for this, as far as it told. */
+static inline bool replica_has_space(const struct replica *replica, enum space_use use)
+{
+    return space_level_allows(replica->space, use);
+}
+/* The worker ends: no call asks about disks any more, since they are parked for long. */
+void replicas_quieten(struct replicas *replicas);
+/* Calls under way that ask for the level of a disk. */
+uint32_t replicas_asking(const struct replicas *replicas);
 
 /* A read that was the replica's first choice was answered after this time. */
 void replica_answered(struct replica *replica, uint64_t latency_us);

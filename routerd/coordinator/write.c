@@ -44,6 +44,7 @@ struct write {
     bool has_dead;
     unsigned slots_count, open;
     struct task conclude; /* answers that are due without any call under way */
+    enum status unsent;   /* with this */
     void (*done)(void *context, const struct write_result *result);
     void *context;
     struct write_slot slots[REPLICAS_MAX];
@@ -382,7 +383,7 @@ static void replied(struct rpc_call *call, const struct rpc_reply *reply)
 static void conclude_unsent(struct task *task)
 {
     struct write *write = CONTAINER_OF(task, struct write, conclude);
-    tell(write, STATUS_UNAVAILABLE);
+    tell(write, write->unsent);
     finish(write);
 }
 
@@ -423,16 +424,54 @@ static void leave_out_suspected(struct write *write)
 {
     unsigned hopeful = 0;
     for (unsigned i = 0; i < write->slots_count; i++)
-        hopeful += !write->slots[i].lapsed && replica_is_up(write->slots[i].replica) && !is_hopeless(&write->slots[i]);
+        hopeful += !write->slots[i].answered && !write->slots[i].lapsed && replica_is_up(write->slots[i].replica) &&
+                   !is_hopeless(&write->slots[i]);
     if (hopeful < write->tally.needed) return;
     for (unsigned i = 0; i < write->slots_count; i++) {
         struct write_slot *slot = &write->slots[i];
-        if (!is_hopeless(slot)) continue;
+        if (slot->answered || !is_hopeless(slot)) continue;
         slot->answered = true;
         slot->answer = STATUS_UNAVAILABLE;
         write->dominated_only = false;
         CHECK(!tally_add(&write->tally, STATUS_UNAVAILABLE));
     }
+}
+
+/* What a node with a full disk would refuse is not sent to it. Enough others have room. */
+static void leave_out_full(struct write *write, enum space_use use)
+{
+    for (unsigned i = 0; i < write->slots_count; i++) {
+        struct write_slot *slot = &write->slots[i];
+        if (slot->answered || replica_has_space(slot->replica, use)) continue;
+        slot->answered = true;
+        slot->answer = STATUS_FULL;
+        write->dominated_only = false;
+        CHECK(!tally_add(&write->tally, STATUS_FULL));
+    }
+}
+
+static enum space_use use_of(const struct write_spec *spec)
+{
+    if (spec->is_span || spec->kind == TALLY_DELETE) return SPACE_USE_DELETE;
+    return spec->kind == TALLY_CREATE && spec->import_session ? SPACE_USE_IMPORT : SPACE_USE_WRITE;
+}
+
+/* UNAVAILABLE and FULL: nothing is sent, since too few could take it. */
+static enum status judge_replicas(struct coordinator *coordinator, const struct write_spec *spec,
+    const struct view_range *range, struct replica *const *replicas, unsigned count)
+{
+    unsigned up = 0, have_space = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!replica_is_up(replicas[i]) || view_range_is_lapsed(range, view_range_place(range, replicas[i]->node)))
+            continue;
+        up++;
+        have_space += replica_has_space(replicas[i], use_of(spec));
+    }
+    unsigned needed = range ? level_needed(spec->level, range->replicas_count) : 1;
+    if (up < needed) return STATUS_UNAVAILABLE;
+    if (have_space >= needed) return STATUS_OK;
+    coordinator->counters.full++;
+    return STATUS_FULL;
 }
 
 void write_start(struct coordinator *coordinator, const struct write_spec *spec,
@@ -445,10 +484,9 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     coordinator->open++;
     const struct view_range *range = coordinator_range(coordinator, spec->table, spec->token);
     struct replica *replicas[REPLICAS_MAX];
-    unsigned count = range ? coordinator_replicas(coordinator, range, replicas) : 0, up = 0;
-    for (unsigned i = 0; i < count; i++)
-        up += replica_is_up(replicas[i]) && !view_range_is_lapsed(range, view_range_place(range, replicas[i]->node));
-    if (count == 0 || up < level_needed(spec->level, range->replicas_count)) {
+    unsigned count = range ? coordinator_replicas(coordinator, range, replicas) : 0;
+    write->unsent = judge_replicas(coordinator, spec, range, replicas, count);
+    if (write->unsent != STATUS_OK) {
         reactor_defer(coordinator->reactor, &write->conclude);
         return;
     }
@@ -461,6 +499,7 @@ void write_start(struct coordinator *coordinator, const struct write_spec *spec,
     }
     follow_lapses(write, range);
     begin_counting(write, spec->kind, level_needed(spec->level, write->replicas));
+    leave_out_full(write, use_of(spec));
     leave_out_suspected(write);
     for (unsigned i = 0; i < write->slots_count; i++)
         if (!write->slots[i].answered) send(&write->slots[i]);

@@ -117,6 +117,7 @@ def replica_calls():
               for mode, order in ((1, 0), (2, 1), (3, 0))],
             call(NODE_ROUTER, "REPLICA_NEWEST", data(1, CHANNEL), ROUTED),
             call(NODE_NODE, "REPLICA_COPY", data(1, CHANNEL) + fixed(2, three) + number(3, 1000), ROUTED),
+            call(NODE_ROUTER, "REPLICA_SPACE", number(1, 3)),
             call(NODE_ROUTER, "REPLICA_PARTITIONS", data(1, CHANNEL[:8]) + number(2, 10), ROUTED),
             call(NODE_ROUTER, "REPLICA_INSPECT", data(1, CHANNEL), ROUTED),
             call(NODE_ROUTER, "REPLICA_COPY", number(3, 65536), ROUTED),
@@ -166,7 +167,7 @@ def node_answers():
                                         for which in (digest, other) * 5) + answer("REPLICA_READ", data(1, raw)),
         "node_writes": b"\1" + answer("REPLICA_WRITE", b"", 0) + answer("REPLICA_WRITE", data(1, DELETE), DEAD) +
         answer("REPLICA_WRITE", data(2, open("tests/fuzz/corpus/page/spans", "rb").read()), DEAD),
-        "node_lists": b"\1" + answer("REPLICA_NEWEST", fixed(1, IDS[1])) +
+        "node_lists": b"\1" + answer("REPLICA_NEWEST", fixed(1, IDS[1])) + answer("REPLICA_SPACE", number(1, 3)) +
         answer("REPLICA_PARTITIONS", data(1, entry) + number(2, 1)) + answer("REPLICA_PARTITIONS", data(1, entry)) +
         answer("REPLICA_INSPECT", number(1, 3) + data(2, digest) + fixed(3, IDS[1])),
         "node_short_position": b"\1" + answer("REPLICA_PARTITIONS",

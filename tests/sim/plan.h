@@ -43,7 +43,7 @@ enum fault_kind {
     FAULT_DISK_SYNC,  /* a sync fails, ppm */
     FAULT_DISK_WRITE, /* a write fails, ppm */
     FAULT_DISK_SLOW,  /* times the argument */
-    FAULT_DISK_FULL,  /* nothing more fits */
+    FAULT_DISK_FULL,  /* so many percent of it are used; 100: nothing more fits */
     FAULT_CLOCK_STEP, /* of the wall clock, us (signed) */
     FAULT_CLOCK_RATE, /* ppm (signed) */
     FAULT_EPOCH,      /* a range gets a new epoch by a Raft entry */

@@ -1,4 +1,5 @@
 /* faults: what goes wrong in a simulated cluster, as its plan says, and how daemons and users come back from it. */
+#include "noded/api/space_keeper.h"
 #include "tests/sim/cluster/cluster_internal.h"
 
 #include <stdio.h>
@@ -152,13 +153,28 @@ static void fault_of_network(struct cluster *cluster, const struct plan_event *p
         sim_net_slow(cluster->net, plan->target, other, on ? (uint32_t)(plan->argument & 0xffff) : 1);
 }
 
+static void add_reserve(void *context, const char *path, uint64_t size)
+{
+    uint64_t *reserve = context;
+    if (strcmp(path, SPACE_RESERVE_PATH) == 0) *reserve = size;
+}
+
+/* So many percent are used, as nodes count: what they reserve is none of it. 0: there is plenty. */
+static void fill_disk(struct sim_disk *disk, uint64_t percent)
+{
+    uint64_t used = sim_disk_used(disk), reserve = 0;
+    sim_disk_walk(disk, add_reserve, &reserve);
+    uint64_t own = used > reserve ? used - reserve : 1;
+    uint64_t free = percent && percent < 100 ? own * (100 - percent) / percent : 0;
+    sim_disk_faults(disk)->capacity_bytes = percent ? used + free + 1 : 0;
+}
+
 static void fault_of_daemon(struct cluster *cluster, const struct plan_event *plan, bool on)
 {
     struct daemon *daemon = &cluster->daemons[plan->target];
     uint32_t *rate = disk_rate(daemon->disk, plan->kind);
     if (rate) *rate = on ? (uint32_t)plan->argument : 0;
-    if (plan->kind == FAULT_DISK_FULL)
-        sim_disk_faults(daemon->disk)->capacity_bytes = on ? sim_disk_used(daemon->disk) + 1 : 0;
+    if (plan->kind == FAULT_DISK_FULL) fill_disk(daemon->disk, on ? (uint64_t)plan->argument : 0);
     if (plan->kind == FAULT_CLOCK_RATE) process_clock_rate(daemon->process, on ? (int32_t)plan->argument : 0);
     if (!on) return;
     if (plan->kind == FAULT_PAUSE) process_pause_until(daemon->process, world_now(cluster->world) + plan->length_ns);

@@ -57,7 +57,7 @@ static void look_at_node(struct load *load, const struct noded *noded)
     struct noded_sight sight;
     if (!noded_sight(noded, &sight)) return;
     load->rpc = sight.rpc;
-    add(load, "requests", sight.rpc.requests, 0);
+    add(load, "requests", sight.rpc.requests, sight.parked);
     add(load, "calls", sight.rpc.calls, PARKED_CALLS);
     add(load, "changes", sight.changes, 0);
     add(load, "fibers", sight.fibers, 0);
@@ -70,7 +70,7 @@ static void look_at_router(struct load *load, const struct routerd *router)
     routerd_sight(router, &sight);
     load->rpc = sight.rpc;
     add(load, "requests", sight.rpc.requests, sight.parked);
-    add(load, "calls", sight.rpc.calls, PARKED_CALLS);
+    add(load, "calls", sight.rpc.calls, PARKED_CALLS + sight.space_calls);
     add(load, "operations", sight.operations, 0);
     add(load, "flights", sight.flights, 0);
 }

@@ -77,11 +77,31 @@ static void handle(void *context, struct rpc_request *request)
     timer_start_in(&late->timer, node->delay_ns + (request->method == METHOD_REPLICA_WRITE ? node->write_delay_ns : 0));
 }
 
+static void tell_space(struct cast_node *node, struct rpc_request *request)
+{
+    Trillium__V1__ReplicaSpaceAnswer body = TRILLIUM__V1__REPLICA_SPACE_ANSWER__INIT;
+    body.level = node->space;
+    rpc_answer(request, STATUS_OK, &(struct rpc_answer){.body = RPC_MESSAGE(&body)});
+}
+
+static void handle_space(void *context, struct rpc_request *request)
+{
+    struct cast_node *node = context;
+    Trillium__V1__ReplicaSpaceCall *call =
+        rpc_decode(&request->arena, &trillium__v1__replica_space_call__descriptor, request->body);
+    CHECK(call != NULL);
+    if (call->have == node->space + 1)
+        node->space_question = request;
+    else
+        tell_space(node, request);
+}
+
 static void boot_node(struct env *env, void *context)
 {
     struct cast_node *node = context;
     const struct rpc_handler handlers[] = {{METHOD_REPLICA_WRITE, RPC_ROLES_ALL, handle, node},
-        {METHOD_REPLICA_READ, RPC_ROLES_ALL, handle, node}, {METHOD_REPLICA_NEWEST, RPC_ROLES_ALL, handle, node}};
+        {METHOD_REPLICA_READ, RPC_ROLES_ALL, handle, node}, {METHOD_REPLICA_NEWEST, RPC_ROLES_ALL, handle, node},
+        {METHOD_REPLICA_SPACE, RPC_ROLES_ALL, handle_space, node}};
     node->reactor = reactor_create(env, node->name, 0);
     struct rpc_options options = {.reactor = node->reactor, .self = {.role = RPC_ROLE_NODE}};
     memcpy(options.self.cluster, CLUSTER.bytes, sizeof options.self.cluster);
@@ -258,6 +278,20 @@ void cast_create_traced(struct cast *cast, uint64_t trace)
 {
     struct sending sending = {.cast = cast, .count = 1, .content_bytes = 5, .trace = trace};
     CHECK(process_call(cast->client, send_creates, &sending));
+}
+
+static void answer_space(struct env *env, void *argument)
+{
+    (void)env;
+    struct cast_node *node = argument;
+    if (node->space_question) tell_space(node, node->space_question);
+    node->space_question = NULL;
+}
+
+void cast_set_space(struct cast *cast, unsigned node, enum space_level level)
+{
+    cast->nodes[node].space = level;
+    CHECK(process_call(cast->nodes[node].process, answer_space, &cast->nodes[node]));
 }
 
 void cast_read(struct cast *cast, uint64_t channel, uint64_t trace)

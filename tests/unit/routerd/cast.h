@@ -26,7 +26,9 @@ struct cast_node {
     uint64_t delay_ns, write_delay_ns; /* the second in addition, of writes */
     bool is_silent;                    /* answers never */
     bool has_message;
-    unsigned calls; /* it was asked */
+    uint32_t space;                     /* the level of its disk that it tells */
+    struct rpc_request *space_question; /* parked; NULL: none */
+    unsigned calls;                     /* it was asked */
     uint64_t traces[CAST_TRACES];
 };
 
@@ -60,6 +62,8 @@ void cast_pass(struct cast *cast, uint64_t ns);
 void cast_create(struct cast *cast, unsigned count, unsigned content_bytes);
 void cast_read(struct cast *cast, uint64_t channel, uint64_t trace);
 void cast_create_traced(struct cast *cast, uint64_t trace);
+/* The node's disk has another level from now on. */
+void cast_set_space(struct cast *cast, unsigned node, enum space_level level);
 /* Whether a node was asked under the trace. */
 bool cast_was_asked(const struct cast *cast, unsigned node, uint64_t trace);
 /* Whether a line of the worker's log has both texts. */

@@ -105,3 +105,58 @@ Test(write, a_replica_that_is_back_gets_writes_again, .init = begin, .fini = end
     cast_pass(&cast, 1000 * WORLD_MS);
     cr_expect(cast.nodes[2].calls - before >= 1000);
 }
+
+/* ---- full disks ---- */
+
+static unsigned asked_in_all(void)
+{
+    return cast.nodes[0].calls + cast.nodes[1].calls + cast.nodes[2].calls;
+}
+
+Test(write, one_that_too_few_disks_have_room_for_is_refused_and_not_sent, .init = begin, .fini = end)
+{
+    cast_pass(&cast, 2 * WORLD_S);
+    cast_set_space(&cast, 0, SPACE_LEVEL_NO_WRITES);
+    cast_set_space(&cast, 2, SPACE_LEVEL_NO_REPAIR);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cast_create(&cast, 10, 5);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cr_expect(cast.answered == 10 && cast.last == STATUS_FULL, "%u answered %s", cast.answered, status_name(cast.last));
+    cr_expect_eq(asked_in_all(), 0);
+    cr_expect_eq(coordinator()->counters.full, 10);
+    cr_expect(cast_logged(&cast, "replica.space", "node=1"));
+    cr_expect(cast_logged(&cast, "replica.space", "node=3"));
+    /* Space returns, and nobody has to ask. */
+    cast_pass(&cast, WORLD_S);
+    cast_set_space(&cast, 2, SPACE_LEVEL_NO_IMPORTS);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cast_create(&cast, 10, 5);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cr_expect(cast.answered == 20 && cast.last == STATUS_OK, "%u answered %s", cast.answered, status_name(cast.last));
+    cr_expect(cast.nodes[0].calls == 0 && cast.nodes[1].calls == 10 && cast.nodes[2].calls == 10);
+}
+
+Test(write, a_node_with_a_full_disk_is_left_out_and_the_others_are_enough, .init = begin, .fini = end)
+{
+    cast_pass(&cast, 2 * WORLD_S);
+    cast_set_space(&cast, 1, SPACE_LEVEL_NO_WRITES);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cast_create(&cast, 10, 5);
+    cast_pass(&cast, 100 * WORLD_MS);
+    cr_expect(cast.answered == 10 && cast.last == STATUS_OK);
+    cr_expect(cast.nodes[0].calls == 10 && cast.nodes[1].calls == 0 && cast.nodes[2].calls == 10);
+    cr_expect(coordinator()->open == 0);
+}
+
+Test(write, reads_prefer_nodes_that_take_what_is_new, .init = begin, .fini = end)
+{
+    cast_pass(&cast, 2 * WORLD_S);
+    cast_set_space(&cast, 1, SPACE_LEVEL_NO_WRITES);
+    cast_pass(&cast, 100 * WORLD_MS);
+    for (unsigned i = 0; i < 20; i++) {
+        cast_read(&cast, i + 1, 0);
+        cast_pass(&cast, 20 * WORLD_MS);
+    }
+    cr_expect(cast.answered == 20 && cast.last == STATUS_OK);
+    cr_expect_eq(cast.nodes[1].calls, 0);
+}
