@@ -114,7 +114,10 @@ static void note_state(struct node_ledger *ledger, uint64_t range, struct bytes 
     if (replica_state_take(&replica, state) != STATUS_OK || replica.record.epoch == 0) return;
     uint64_t epoch = replica.record.epoch, newest = node_ledger_epoch(ledger, range), key[2] = {range, epoch};
     if (epoch < newest && again) return;
-    if (epoch < newest)
+    /* Whose manifest is lost begins anew with the node's cached view, which may be older. It has lapsed, and I14 holds
+       that nothing lapses while no disk failed: it serves nothing and counts nowhere until a newer record tells of its
+       lapse. */
+    if (epoch < newest && !replica.lapsed)
         world_fail(ledger->world, "I9",
             "%s: ownership of range %016" PRIx64 " goes back from epoch %" PRIu64 " to %" PRIu64, ledger->name, range,
             newest, epoch);
