@@ -269,6 +269,7 @@ static void reads_outside(struct reactor *reactor, void *argument)
     CHECK(lsm_clear(trial.lsm, bytes_text("lapsed"), (struct lsm_position){0, 0}) == STATUS_OK);
     cr_assert_eq(lsm_newest(trial.lsm, trial.key), 0);
     cr_assert(bytes_equal(lsm_state(trial.lsm), bytes_text("lapsed")));
+    cr_assert_not(lsm_is_flushed(trial.lsm, (struct lsm_position){0, 1}), "its log may begin anew");
     lsm_close(trial.lsm);
     CHECK(lsm_quarantine(store, 1) == STATUS_OK);
     CHECK(lsm_open(store, 1, &trial.lsm) == STATUS_OK);

@@ -135,6 +135,81 @@ Test(replica, its_state_only_grows)
     buffer_free(&lapsed);
 }
 
+/* A range of three replicas, of which this is node 2. */
+static struct replica of_three(uint64_t lapsed_at, uint64_t rebuilt_at)
+{
+    struct replica replica = {.self = {2},
+        .record = {.id = {7},
+            .table = {1},
+            .replicas_count = 3,
+            .replicas = {{1}, {2}, {3}},
+            .lo = 0,
+            .hi = 100,
+            .epoch = 9,
+            .horizon_ms = HORIZON_NONE}};
+    replica.record.lapsed_at[1] = lapsed_at;
+    replica.record.rebuilt_at[1] = rebuilt_at;
+    return replica;
+}
+
+static void expect_health(struct replica replica, enum replica_health health, bool reads, bool writes)
+{
+    replica_judge_health(&replica);
+    cr_expect_eq(replica.health, health);
+    cr_expect_eq(replica_admit(&replica, 9, REPLICA_READS), reads ? STATUS_OK : STATUS_UNAVAILABLE);
+    cr_expect_eq(replica_admit(&replica, 9, REPLICA_WRITES), writes ? STATUS_OK : STATUS_UNAVAILABLE);
+}
+
+Test(replica, answers_what_its_health_allows)
+{
+    struct replica replica = of_three(0, 0);
+    expect_health(replica, REPLICA_WHOLE, true, true);
+    replica.lapsed = true;
+    expect_health(replica, REPLICA_LAPSED, false, false);
+    replica = of_three(8, 0);
+    expect_health(replica, REPLICA_DOOMED, false, false);
+    replica.lapsed = true;
+    expect_health(replica, REPLICA_DOOMED, false, false);
+    replica = of_three(8, 0);
+    replica.cleared_at = 8;
+    expect_health(replica, REPLICA_REBUILDING, false, true);
+    replica.lapsed = true; /* again, within the rebuild */
+    expect_health(replica, REPLICA_LAPSED, false, false);
+    replica = of_three(8, 9);
+    replica.cleared_at = 8;
+    expect_health(replica, REPLICA_WHOLE, true, true);
+    replica.clearing = true;
+    expect_health(replica, REPLICA_WHOLE, false, false);
+    replica = of_three(8, 0);
+    replica.state_lost = true;
+    expect_health(replica, REPLICA_LAPSED, false, false);
+}
+
+Test(replica, a_later_lapse_replaces_what_an_earlier_one_left)
+{
+    struct replica first = of_three(8, 0), second = of_three(8, 0), taken = {0};
+    struct buffer lapsed = {0}, cleared = {0}, further = {0};
+    first.lapsed = true;
+    replica_state_encode(&first, &lapsed);
+    second.cleared_at = 8;
+    replica_state_encode(&second, &cleared);
+    copy_position_set(&second.copied, bytes_text("0123456789abcdef"), 77);
+    replica_state_encode(&second, &further);
+    cr_assert_eq(replica_state_take(&taken, buffer_bytes(&lapsed)), STATUS_OK);
+    cr_expect(taken.lapsed && taken.health == REPLICA_DOOMED && taken.self.value == 2);
+    cr_assert_eq(replica_state_take(&taken, buffer_bytes(&further)), STATUS_OK);
+    cr_expect(!taken.lapsed && taken.health == REPLICA_REBUILDING && taken.copied.hi == 77);
+    cr_assert_eq(replica_state_take(&taken, buffer_bytes(&cleared)), STATUS_OK);
+    cr_expect_eq(taken.copied.hi, 77, "a position never goes back");
+    cr_assert_eq(replica_state_take(&taken, buffer_bytes(&lapsed)), STATUS_OK);
+    cr_expect(!taken.lapsed, "that lapse is over");
+    copy_position_free(&taken.copied);
+    copy_position_free(&second.copied);
+    buffer_free(&lapsed);
+    buffer_free(&cleared);
+    buffer_free(&further);
+}
+
 Test(replica, owns_the_tokens_of_its_range)
 {
     struct replica replica = {.record = {.lo = INT64_MIN, .hi = -1, .epoch = 1}};
