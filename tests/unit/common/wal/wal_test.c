@@ -322,6 +322,49 @@ Test(wal, another_clusters_log_and_one_that_lost_its_end_are_refused)
     run(refuse, &notes);
 }
 
+/* Zeros a block of the second segment. */
+static void wipe(struct reactor *reactor, uint64_t block)
+{
+    struct disk_file file;
+    uint8_t *zeros = mem_alloc_aligned(4096, 4096);
+    memset(zeros, 0, 4096);
+    cr_assert_eq(disk_open(reactor, "log/01-00000002", DISK_DIRECT, &file), STATUS_OK);
+    cr_assert_eq(disk_write(reactor, file, zeros, 4096, block * 4096), STATUS_OK);
+    disk_close(reactor, &file);
+    mem_free(zeros);
+}
+
+/* Groups of a block each: 14 in the first segment, 6 in the second, and the marker that a close leaves. */
+static void lose_the_way(struct reactor *reactor, void *argument)
+{
+    struct notes *notes = argument;
+    struct wal_config config = small(notes);
+    struct wal_recovery recovery;
+    struct wal *wal = open_log(reactor, &config);
+    for (unsigned i = 0; i < 20; i++)
+        append(wal, "one block");
+    wal_close(wal);
+    wipe(reactor, 7); /* as if it had died before the marker: the 20th names the 19th as synced */
+    wipe(reactor, 1);
+    config = small(notes);
+    cr_assert_eq(wal_open(reactor, &config, &recovery, &wal), STATUS_CORRUPT);
+    cr_expect(recovery.damaged);
+    cr_expect_eq(recovery.lost_first, 15, "%lu %s", (unsigned long)recovery.lost_first, recovery.why);
+    cr_expect_eq(recovery.lost_last, 20, "not %lu: the 20th is out of reach too", (unsigned long)recovery.lost_last);
+    config = small(notes);
+    config.replay.accept_damage = true;
+    wal = open_log(reactor, &config);
+    append(wal, "above all that was");
+    cr_expect_eq(wal_last_sequence(wal), 21);
+    wal_close(wal);
+}
+
+Test(wal, what_lies_behind_damage_counts_as_lost_though_nothing_named_it_as_synced)
+{
+    static struct notes notes;
+    run(lose_the_way, &notes);
+}
+
 struct crowd {
     struct notes notes;
     unsigned done;
