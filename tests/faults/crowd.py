@@ -5,7 +5,7 @@ Opens COUNT connections as fast as it can, each behaving in one of WAYS (with co
   silent    sends nothing
   half      a good call, then half of the largest frame, then nothing
   garbage   random bytes, every other time behind a right greeting
-  crawl     good calls, byte by byte
+  crawl     a good call, then good calls, two bytes at a time
   deaf      asks for pages of CHANNEL on and on, and never takes an answer
 What the other side ends is opened again REDIALS times a second (0: never). Until standard input ends it prints a line
 of JSON four times a second: how many were opened in all, refused by the kernel, ended by the other side, are open now.
@@ -43,7 +43,7 @@ def lists(channel):
 
 class Connection:
     def __init__(self, way, number, crowd):
-        self.way, self.is_open = way, False
+        self.way, self.is_open, self.piece = way, False, None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.setblocking(False)
         if way == "deaf":
@@ -57,7 +57,7 @@ class Connection:
         """What there is to say now, as far as the other side takes it."""
         try:
             while self.rest:
-                sent = self.socket.send(self.rest[:CRAWL_BYTES] if self.way == "crawl" else self.rest)
+                sent = self.socket.send(self.rest[:self.piece])
                 self.rest = self.rest[sent:]
                 if self.way in PACE:
                     break
@@ -137,7 +137,9 @@ class Crowd:
                 if one.socket.fileno() < 0:
                     continue
                 try:
-                    one.rest = one.rest or one.again
+                    if not one.rest:
+                        one.rest = one.again
+                        one.piece = CRAWL_BYTES if way == "crawl" else None
                     one.send()
                     queue.append((now + PACE[way], one))
                 except OSError:
