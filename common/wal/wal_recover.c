@@ -290,8 +290,8 @@ static enum status replay_group(struct scan *scan, const struct wal_group *group
     return STATUS_OK;
 }
 
-/* The last record that follows what was synced without a hole. Behind damage it may be out of reach, as when a
-   segment's first group is gone; and whether it was synced nobody can tell. */
+/* The last record of the groups that stand right behind the one that was named as synced last. Behind damage they may
+   be out of reach, as when their segment's first group is gone; and whether they were synced nobody can tell. */
 static uint64_t newest_whole(struct scan *scan)
 {
     struct segment *open = scan->open;
@@ -299,12 +299,16 @@ static uint64_t newest_whole(struct scan *scan)
     for (uint32_t i = 0; i < scan->count; i++) {
         struct segment *segment = &scan->segments[i];
         if (!segment->readable || segment->foreign || open_segment(scan, segment) != STATUS_OK) continue;
+        const uint64_t limit = next_first(scan, i);
+        uint64_t behind = 0; /* where the next one must stand */
         for (uint64_t offset = WAL_BLOCK_BYTES; offset < segment->bytes; offset += WAL_BLOCK_BYTES) {
             struct wal_group group;
             struct bytes records;
-            if (!whole_group_at(scan, offset, &group, &records) || group.count == 0) continue;
-            bool follows = group.first <= newest + 1 && group.first + group.count - 1 > newest;
-            if (follows) newest = group.first + group.count - 1;
+            if (!whole_group_at(scan, offset, &group, &records) || group.first >= limit) continue;
+            uint64_t last = group.first + group.count - 1;
+            bool follows = offset == behind && group.first == newest + 1;
+            if (follows && group.count > 0) newest = last;
+            if (group.count > 0 && last == newest) behind = offset + wal_group_bytes(&group);
         }
     }
     if (open && open_segment(scan, open) != STATUS_OK) return newest; /* whoever reads on meets it again */
