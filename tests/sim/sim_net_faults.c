@@ -41,17 +41,37 @@ void sim_net_partition(struct sim_net *net, uint64_t hosts_on_one_side)
             sim_net_cut(net, a, b, (hosts_on_one_side >> a & 1) != (hosts_on_one_side >> b & 1));
 }
 
+/* What crawls through a direction that was slow does the rest of its way at the usual speed. */
+static void hurry_notes(struct sim_net *net, uint32_t from, uint32_t to)
+{
+    LIST_FOR_EACH (link, &net->pipes) {
+        struct pipe *pipe = CONTAINER_OF(link, struct pipe, link);
+        for (int i = 0; i < 2; i++) {
+            struct side *side = &pipe->sides[i], *sender = other(side);
+            if (side->host->index != to || sender->host->index != from) continue;
+            side->last_arrival_ns = world_now(net->world);
+            LIST_FOR_EACH (item, &side->notes) {
+                struct note *note = CONTAINER_OF(item, struct note, link);
+                if (!note->local && world_event_is_set(&note->arrive)) note_launch(note, true);
+            }
+        }
+    }
+}
+
+void sim_net_slow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t factor)
+{
+    struct direction *direction = &net->directions[from][to];
+    bool was_slow = direction->slow > 1;
+    direction->slow = factor;
+    if (was_slow && factor <= 1) hurry_notes(net, from, to);
+}
+
 void sim_net_heal(struct sim_net *net)
 {
     sim_net_partition(net, 0);
     for (uint32_t a = 0; a < net->hosts_count; a++)
         for (uint32_t b = 0; b < net->hosts_count; b++)
-            net->directions[a][b].slow = 0;
-}
-
-void sim_net_slow(struct sim_net *net, uint32_t from, uint32_t to, uint32_t factor)
-{
-    net->directions[from][to].slow = factor;
+            sim_net_slow(net, a, b, 1);
 }
 
 void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b)
