@@ -103,8 +103,9 @@ static void give(struct space_keeper *keeper)
     if (keeper->space.held_bytes == 0) return;
     enum status status = disk_truncate(keeper->reactor, keeper->file, 0);
     if (status == STATUS_OK) keeper->space.held_bytes = 0;
-    LOG(keeper->noded->host.env->log, WARN, "disk.reserve", "what=given status=%s free_bytes=%" PRIu64,
-        status_name(status), keeper->space.free_bytes);
+    if (keeper->lacked_ns || status != STATUS_OK)
+        LOG(keeper->noded->host.env->log, WARN, "disk.reserve", "what=given status=%s free_bytes=%" PRIu64,
+            status_name(status), keeper->space.free_bytes);
 }
 
 /* As much of the reserve as there is. */
@@ -175,11 +176,10 @@ void space_keeper_open(struct space_keeper *keeper, struct noded *noded)
     }
     open_reserve(keeper);
     look(keeper);
-    if (keeper->space.held_bytes > keeper->space.reserve_bytes ||
-        keeper->space.free_bytes < keeper->space.reserve_bytes) {
-        give(keeper);
-        keeper->lacked_ns = reactor_now_ns(keeper->reactor);
-    }
+    /* Whatever was restored or copied there may have no bytes behind it, so it is always made anew. */
+    bool is_tight = keeper->space.free_bytes < keeper->space.reserve_bytes;
+    if (is_tight) keeper->lacked_ns = reactor_now_ns(keeper->reactor);
+    give(keeper);
     /* They read it after the barrier. */
     for (unsigned i = 0; i < noded->shards; i++)
         noded->seats[i].shard->space = keeper->level;

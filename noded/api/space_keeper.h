@@ -38,7 +38,7 @@ struct space_keeper {
 };
 
 /* (fiber) The data directory is open and no shard has read anything yet: tells the shards how large the disk is, and
-   the level. Where the disk is nearly full the reserve is given up, since starting needs space too. */
+   the level. The reserve is given up: starting may need space too, and it is made anew after it. */
 void space_keeper_open(struct space_keeper *keeper, struct noded *noded);
 /* All shards are recovered. */
 void space_keeper_start(struct space_keeper *keeper);

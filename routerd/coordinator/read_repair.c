@@ -152,6 +152,9 @@ static enum status write_back(struct read_repair *repair, const struct reconcile
     for (unsigned i = 0; i < repair->spec.replicas_count; i++) {
         enum status status = repair->slots[i].status;
         if (status_is_done(status) || status == STATUS_ID_TAKEN) continue;
+        /* A full disk takes nothing of what it lacks, so reads leave it alone while others are enough. */
+        if (status == STATUS_FULL && can_do_without(repair, repair->spec.replicas[i]))
+            replica_suspect_behind(repair->spec.replicas[i], repair->spec.range);
         return status_class(status) == STATUS_CLASS_RETRY ? status : STATUS_TIMEOUT;
     }
     return STATUS_OK;
