@@ -22,35 +22,69 @@ counts_of() {
     awk '$NF == "c" {print $2, $3 + $4, 0} $NF == "o" {print $1, $2, NF == 5 ? $3 : 0}'
 }
 
-# run_counted LABEL SECONDS COMMAND...: runs, counts, shows the log's end on failure.
-run_counted() {
-  local label=$1 limit=$2 log status=0 start=$SECONDS counts verdict=ok
+log_of() {
+  echo "$test_logs/${1//[^A-Za-z0-9_.-]/_}.log"
+}
+
+# run_logged LABEL SECONDS COMMAND...: runs, leaves its log, and its exit status and seconds beside it.
+run_logged() {
+  local label=$1 limit=$2 log status=0 start=$SECONDS
   shift 2
   mkdir -p "$test_logs"
-  log=$test_logs/${label//[^A-Za-z0-9_.-]/_}.log
+  log=$(log_of "$label")
   if [ "${verbose:-0}" = 1 ]; then
     timeout "$limit" "$@" </dev/null 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
   else
     timeout "$limit" "$@" >"$log" 2>&1 </dev/null || status=$?
   fi
+  echo "$status $((SECONDS - start)) $limit" >"$log.end"
+}
+
+# Counts what was run under the label, shows the log's end on failure.
+judge() {
+  local label=$1 log status seconds limit counts verdict=ok p f s
+  log=$(log_of "$label")
+  read -r status seconds limit <"$log.end"
+  rm -f "$log.end"
   counts=$(counts_of "$log")
   if [ -z "$counts" ]; then
-    if [ $status = 0 ]; then counts="1 0 0"; else counts="0 1 0"; fi
+    if [ "$status" = 0 ]; then counts="1 0 0"; else counts="0 1 0"; fi
   fi
   # A sanitizer's words are a failure even when the program ends well (leaks under Criterion do).
   if grep -qE 'ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ' "$log"; then
-    [ $status != 0 ] || status=sanitizer
+    [ "$status" != 0 ] || status=sanitizer
   fi
   read -r p f s <<<"$counts"
-  [ $status = 0 ] || [ "$f" != 0 ] || f=1
+  [ "$status" = 0 ] || [ "$f" != 0 ] || f=1
   count "$p" "$f" "$s"
   [ "$f" = 0 ] || verdict=FAIL
   [ "$status" != 124 ] || verdict="FAIL after $limit s"
-  printf '%-5s %s: %s passed, %s failed, %s s\n' "$verdict" "$label" "$p" "$f" $((SECONDS - start))
+  printf '%-5s %s: %s passed, %s failed, %s s\n' "$verdict" "$label" "$p" "$f" "$seconds"
   if [ "$f" != 0 ] && [ "${verbose:-0}" != 1 ]; then
     grep -vE '^\[ (RUN|PASS|SKIP)' "$log" | tail -n 40 | sed 's/^/    /'
     echo "    (all of it: $log)"
   fi
+}
+
+run_counted() {
+  run_logged "$@"
+  judge "$1"
+}
+
+# As run_counted, two at a time, for programs that neither share anything nor look at a clock; settle waits for them and
+# judges them in order.
+pooled=()
+run_pooled() {
+  while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
+  run_logged "$@" &
+  pooled+=("$1")
+}
+
+settle() {
+  local label
+  wait
+  for label in "${pooled[@]}"; do judge "$label"; done
+  pooled=()
 }
 
 # run_build PRESET [TARGET...]: a build that fails is one failed test, and false.
@@ -98,9 +132,10 @@ kind_asan() {
   local file
   run_build asan || return 0
   while read -r file; do
-    run_counted "asan ${file##*/}" 300 env ASAN_OPTIONS=detect_stack_use_after_return=0 "$file"
+    run_pooled "asan ${file##*/}" 300 env ASAN_OPTIONS=detect_stack_use_after_return=0 "$file"
   done < <(executables asan unit_)
-  [ ! -x build/asan/bin/sim ] || run_counted "asan sim" 300 build/asan/bin/sim --seeds 1..20 --quiet
+  [ ! -x build/asan/bin/sim ] || run_pooled "asan sim" 300 build/asan/bin/sim --seeds 1..20 --quiet
+  settle
 }
 
 kind_programs() { # PREFIX SECONDS ARGUMENTS...
@@ -156,13 +191,15 @@ kind_sim() {
     skip sim "the simulator's program does not exist yet"
     return 0
   fi
-  run_counted sim 400 build/dev/bin/sim --seeds 1..200 --twice --quiet
-  run_counted "sim scenarios" 100 build/dev/bin/sim --scenario all --quiet
+  run_pooled "sim 1..100" 400 build/dev/bin/sim --seeds 1..100 --twice --quiet
+  run_pooled "sim 101..200" 400 build/dev/bin/sim --seeds 101..200 --twice --quiet
+  run_pooled "sim scenarios" 100 build/dev/bin/sim --scenario all --quiet
   local name seeds rules
   while read -r name seeds rules; do
     # shellcheck disable=SC2086 # rules are words
-    run_counted "sim finds $name" 100 tests/sim/find_plant.sh build/dev/bin/sim "$name" "$seeds" $rules
+    run_pooled "sim finds $name" 100 tests/sim/find_plant.sh build/dev/bin/sim "$name" "$seeds" $rules
   done < <(grep -v '^#' tests/sim/planted.txt)
+  settle
 }
 
 # Sweeps and broken peers whose short forms are part of every run; `./dev test faults` runs them whole, for about an hour.
@@ -211,9 +248,10 @@ kind_fuzz() {
     # New inputs go to the first directory; the project's corpus is only read.
     local directories=("build/fuzz/found/$target")
     [ ! -d "$corpus" ] || directories+=("$corpus")
-    run_counted "$target" 120 "$file" -max_total_time="${FUZZ_SECONDS:-4}" -seed=1 -timeout=10 -rss_limit_mb=1024 \
+    run_pooled "$target" 120 "$file" -max_total_time="${FUZZ_SECONDS:-4}" -seed=1 -timeout=10 -rss_limit_mb=1024 \
       -max_len=65536 -artifact_prefix="build/fuzz/$target-" "${directories[@]}"
   done < <(executables fuzz fuzz_)
+  settle
   [ $any = 1 ] || skip fuzz "no fuzz target${name:+ $name}"
   run_counted "fuzz targets reach what they should" 240 python3 tests/fuzz/reach.py build/fuzz ${name:+"${name#fuzz_}"}
 }

@@ -378,4 +378,4 @@ def clock_set_back(cluster):
     up = cluster.up()
     again = cluster.msgctl("message", "send", 80, "again")
     check(up.code == 0 and again.code == 0 and int(again.out) > int(sent[0].out),
-          "with the right clocks all is as before", f"{up}\n{again}")
+          "with the right clocks all is as before", f"{up}\n{sent[0]}\n{again}")
